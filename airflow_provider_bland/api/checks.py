@@ -1,0 +1,262 @@
+"""
+Checks that turn one argument into what Bland takes, or say what is wrong with it. Pure.
+
+Arguments often come out of templates, so ``"30"``, ``"true"`` and ``"0.5"`` are read as what they mean.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.phone import to_e164
+
+Check = Callable[[Any], Any]
+
+_ID: Final = re.compile(r"[\w$.\-]+")
+_NOTHING: Final = frozenset({"", "none", "null"})
+
+
+def checked(argument: str, check: Check, value: Any) -> Any:
+    """Run ``check``; its ``ValueError`` becomes an error that names the argument."""
+    try:
+        return check(value)
+    except BlandValidationError:
+        raise
+    except ValueError as error:
+        raise BlandValidationError(argument, str(error)) from None
+
+
+def identifier(argument: str, value: Any) -> str:
+    """
+    An id that goes into a path.
+
+    ``active`` is refused: ``/v1/calls/active/stop`` would stop every call of the account.
+    """
+    text = str(value).strip() if isinstance(value, str) else ""
+    if not isinstance(value, str) or text.lower() in _NOTHING:
+        raise BlandValidationError(
+            argument,
+            f"is {value!r}, not an id. If it comes from XCom, check that the upstream task ran and returned one.",
+        )
+    if not _ID.fullmatch(text) or not text.strip(".") or text.lower() == "active":
+        raise BlandValidationError(argument, f"{text!r} is not an id of Bland's (letters, digits, '-', '_', '$').")
+    return text
+
+
+def text(*, below: int | None = None) -> Check:
+    """A string, of fewer than ``below`` characters."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"must be a string, not {type(value).__name__}")
+        if below is not None and len(value) >= below:
+            raise ValueError(f"must have fewer than {below} characters, it has {len(value)}")
+        return value
+
+    return check
+
+
+def boolean(value: Any) -> bool:
+    """True or false, also as a string."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise ValueError(f"must be True or False, not {value!r}")
+
+
+def number(*, least: float | None = None, most: float | None = None, whole: bool = False) -> Check:
+    """A finite number within bounds, also as a string."""
+    name = "a whole number" if whole else "a number"
+    bounds = (
+        f" from {least:g} to {most:g}"
+        if least is not None and most is not None
+        else f" of at least {least:g}"
+        if least is not None
+        else ""
+    )
+
+    def check(value: Any) -> int | float:
+        wrong = f"must be {name}{bounds}, not {value!r}"
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError(wrong)
+        try:
+            found = float(value)
+        except ValueError:
+            raise ValueError(wrong) from None
+        if not math.isfinite(found) or (whole and found != int(found)):
+            raise ValueError(wrong)
+        if (least is not None and found < least) or (most is not None and found > most):
+            raise ValueError(wrong)
+        return int(found) if whole or isinstance(value, int) else found
+
+    return check
+
+
+def choice(*options: str) -> Check:
+    """One of a set of strings."""
+
+    def check(value: Any) -> str:
+        if value not in options:
+            raise ValueError(
+                f"must be one of {', '.join(options)}, not {value!r}. "
+                "A value that Bland has added since can be passed in call_options"
+            )
+        return str(value)
+
+    return check
+
+
+def choices(*options: str) -> Check:
+    """A list of strings out of a set."""
+    one = choice(*options)
+
+    def check(value: Any) -> list[str]:
+        return [one(entry) for entry in _listed(value, "strings")]
+
+    return check
+
+
+def json_object(value: Any) -> dict[str, Any]:
+    """A dict that JSON can carry; keys must be strings."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a dict, not {type(value).__name__}")
+    if bad := [key for key in value if not isinstance(key, str)]:
+        raise ValueError(f"has a key that is not a string: {bad[0]!r}")
+    return dict(json_value(value))
+
+
+def json_array(value: Any) -> list[Any]:
+    """A list that JSON can carry."""
+    return list(json_value(_listed(value, "JSON values")))
+
+
+def json_value(value: Any) -> Any:
+    """Anything JSON can carry."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot be sent as JSON: {error}. Convert dates and other objects to strings first") from None
+
+
+def _listed(value: Any, of: str) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValueError(f"must be a list of {of}, not {type(value).__name__}")
+    return list(value)
+
+
+def keywords(value: Any) -> list[str]:
+    """At most 20 words, each under 100 characters, each ``word`` or ``word:boost``."""
+    words = _listed(value, "strings")
+    if len(words) > 20:
+        raise ValueError(f"at most 20 can be given, not {len(words)}")
+    for word in words:
+        if not isinstance(word, str) or not word.strip():
+            raise ValueError(f"must be strings, not {word!r}")
+        if len(word) >= 100:
+            raise ValueError(f"each must have fewer than 100 characters: {word[:20]!r}...")
+        if ":" in word and not re.fullmatch(r"[^:]+:-?\d+", word):
+            raise ValueError(f"{word!r} is not 'word' or 'word:boost' with a whole number, such as 'Reece:3'")
+    return words
+
+
+def pronunciation_guide(value: Any) -> list[dict[str, Any]]:
+    """A list of ``{word, pronunciation, case_sensitive?, spaced?}``."""
+    guide = _listed(value, "dicts")
+    for entry in guide:
+        if not isinstance(entry, Mapping) or not {"word", "pronunciation"} <= set(entry):
+            raise ValueError("each entry must be a dict with 'word' and 'pronunciation'")
+    return json_array(guide)
+
+
+def phone_number(value: Any) -> str:
+    """A dialable number in E.164."""
+    return to_e164(value)
+
+
+def transfer_list(value: Any) -> dict[str, str]:
+    """A dict of label to number."""
+    numbers = json_object(value)
+    for label, entry in numbers.items():
+        try:
+            numbers[label] = to_e164(entry)
+        except ValueError as error:
+            raise ValueError(f"the number for {label!r} {error}") from None
+    return numbers
+
+
+def retry_after_voicemail(value: Any) -> dict[str, Any]:
+    """Bland's own redial after a voicemail: ``{wait: seconds, voicemail_action, voicemail_message}``."""
+    options = json_object(value)
+    if "wait" in options:
+        options["wait"] = checked("retry['wait']", number(least=0, whole=True), options["wait"])
+    if "voicemail_action" in options:
+        check = choice(*VOICEMAIL_ACTIONS)
+        options["voicemail_action"] = checked("retry['voicemail_action']", check, options["voicemail_action"])
+    return options
+
+
+def iana_timezone(value: Any) -> str:
+    """An IANA time zone name."""
+    try:
+        return ZoneInfo(text()(value)).key
+    except (KeyError, OSError, ValueError):
+        raise ValueError(f"{value!r} is not an IANA time zone, such as 'America/New_York'") from None
+
+
+def https_url(value: Any) -> str:
+    """A URL that starts with https://, as Bland demands for the webhooks of calls."""
+    url = str(text()(value)).strip()
+    if not re.fullmatch(r"https://[^\s/]+\S*", url):
+        raise ValueError("must be a URL that starts with https://")
+    return url
+
+
+def http_url(value: Any) -> str:
+    """A URL that starts with http:// or https:// (web agents take both [seed]); an empty string clears it."""
+    url = str(text()(value)).strip()
+    if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+        raise ValueError("must be a URL that starts with http:// or https://")
+    return url
+
+
+def questions(value: Any) -> list[list[str]]:
+    """Pairs of question and expected type, such as ``[["Was the customer satisfied?", "boolean"]]``."""
+    pairs = list(value.items()) if isinstance(value, Mapping) else _listed(value, "[question, type] pairs")
+    if not pairs:
+        raise ValueError("is empty. Give at least one [question, type] pair")
+    for pair in pairs:
+        if (
+            isinstance(pair, str)
+            or not isinstance(pair, list | tuple)
+            or len(pair) != 2
+            or not all(isinstance(part, str) and part.strip() for part in pair)
+        ):
+            raise ValueError(
+                f"{pair!r} is not a pair of question and type, such as ['Who answered?', 'human or voicemail']"
+            )
+    return [list(pair) for pair in pairs]
+
+
+VOICEMAIL_ACTIONS: Final = ("hangup", "leave_message", "ignore")
+BACKGROUND_TRACKS: Final = ("office", "cafe", "restaurant", "none")
+# "enhanced" left the docs in 2025; the seed's default, so still taken.
+MODELS: Final = ("base", "turbo", "enhanced")
+WEBHOOK_EVENTS: Final = (
+    "queue", "call", "latency", "webhook", "tool", "dynamic_data", "citations", "evals", "post_transfer_transcript",
+)  # fmt: skip
+LANGUAGES: Final = (
+    "en", "en-US", "en-GB", "en-AU", "en-NZ", "en-IN", "zh", "zh-CN", "zh-Hans", "zh-TW", "zh-Hant", "es", "es-419",
+    "fr", "fr-CA", "de", "el", "hi", "hi-Latn", "ja", "ko", "ko-KR", "pt", "pt-BR", "it", "nl", "pl", "ru", "sv",
+    "sv-SE", "da", "da-DK", "fi", "id", "ms", "tr", "uk", "bg", "cs", "ro", "sk",
+    # Added since the seed:
+    "babel", "fluent", "babel-en", "babel-es", "babel-fr", "babel-de", "hu", "vi", "pt-PT", "no", "auto",
+)  # fmt: skip
+# Web agents and old examples use these; the newer page also refers to the codes of calls.
+AGENT_LANGUAGES: Final = ("ENG", "ESP", "FRE", "POL", "GER", "ITA", "PBR", "POR", *LANGUAGES)

@@ -1,0 +1,144 @@
+"""The fields of a call and of a web agent: our argument's name, Bland's name, and the check between them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from airflow_provider_bland.api import checks
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.times import format_start_time
+
+# Every seed field of POST /v1/calls. Argument names are Bland's, but for from_number ("from" is a Python keyword).
+CALL_FIELDS: Final[Mapping[str, checks.Check]] = {
+    "phone_number": checks.phone_number,
+    "task": checks.text(),
+    "pathway_id": checks.text(),
+    "start_node_id": checks.text(),
+    "voice": checks.text(),
+    "background_track": checks.choice(*checks.BACKGROUND_TRACKS),
+    "first_sentence": checks.text(),
+    "wait_for_greeting": checks.boolean,
+    "block_interruptions": checks.boolean,
+    "interruption_threshold": checks.number(least=0),
+    "model": checks.choice(*checks.MODELS),
+    "temperature": checks.number(least=0, most=1),
+    "keywords": checks.keywords,
+    "pronunciation_guide": checks.pronunciation_guide,
+    "transfer_phone_number": checks.phone_number,
+    "transfer_list": checks.transfer_list,
+    "language": checks.choice(*checks.LANGUAGES),
+    "timezone": checks.iana_timezone,
+    "request_data": checks.json_object,
+    "tools": checks.json_array,
+    "dynamic_data": checks.json_array,
+    "start_time": format_start_time,
+    "voicemail_message": checks.text(),
+    "voicemail_action": checks.choice(*checks.VOICEMAIL_ACTIONS),
+    "retry": checks.retry_after_voicemail,
+    "max_duration": checks.number(least=1, most=720, whole=True),
+    "record": checks.boolean,
+    "from_number": checks.phone_number,
+    "webhook": checks.https_url,
+    "webhook_events": checks.choices(*checks.WEBHOOK_EVENTS),
+    "metadata": checks.json_object,
+    "summary_prompt": checks.text(below=2001),
+    "analysis_prompt": checks.text(),
+    "analysis_schema": checks.json_object,
+    "answered_by_enabled": checks.boolean,
+    "amd": checks.boolean,
+}
+_WIRE_NAMES: Final = {"from_number": "from"}
+# What a call may be run by; agent_id and persona_id are newer and reach Bland through call_options.
+_CALL_SCRIPTS: Final = ("task", "pathway_id", "agent_id", "persona_id")
+# They identify the call and its intent, so they may not be slipped past the checks.
+_NOT_AN_OPTION: Final = {"phone_number": "phone_number", "from": "from_number", "metadata": "metadata"}
+
+AGENT_FIELDS: Final[Mapping[str, checks.Check]] = {
+    "prompt": checks.text(),
+    "voice": checks.text(),
+    "webhook": checks.http_url,
+    "analysis_schema": checks.json_object,
+    "metadata": checks.json_object,
+    "pathway_id": checks.text(),
+    "language": checks.choice(*checks.AGENT_LANGUAGES),
+    "model": checks.choice(*checks.MODELS),
+    "first_sentence": checks.text(below=200),
+    "tools": checks.json_array,
+    "dynamic_data": checks.json_value,
+    "interruption_threshold": checks.number(least=0),
+    "keywords": checks.keywords,
+    "max_duration": checks.number(least=1, most=720, whole=True),
+}
+# An empty string removes these from a web agent [seed].
+_AGENT_CLEARABLE: Final = frozenset({"webhook", "pathway_id", "first_sentence", "dynamic_data"})
+
+
+def call_body(arguments: Mapping[str, Any], call_options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """
+    Build the body of ``POST /v1/calls``, or refuse it before anything is dialled.
+
+    :param arguments: values by argument name (the keys of ``CALL_FIELDS``); ``None`` leaves a field to Bland's default,
+        and so does an empty string, which is what an empty template renders to.
+    :param call_options: further fields under Bland's own names, passed on unchecked, for what Bland adds tomorrow.
+    :raises BlandValidationError: names the argument and the remedy.
+    """
+    body: dict[str, Any] = {}
+    for name, check in CALL_FIELDS.items():
+        value = arguments.get(name)
+        if name == "phone_number" or not _is_left_out(value):
+            body[_WIRE_NAMES.get(name, name)] = checks.checked(name, check, value)
+    body |= _options(call_options, body)
+    scripts = [name for name in _CALL_SCRIPTS if body.get(name)]
+    if not scripts:
+        raise BlandValidationError("task", "is missing. Give either task (what the agent shall do) or pathway_id.")
+    if "task" in scripts and "pathway_id" in scripts:
+        raise BlandValidationError("task", "cannot go with pathway_id: a pathway ignores it. Give one of them.")
+    if body.get("start_node_id") and "pathway_id" not in scripts:
+        raise BlandValidationError("start_node_id", "means nothing without pathway_id.")
+    if body.get("transfer_phone_number") == body["phone_number"]:
+        raise BlandValidationError("transfer_phone_number", "cannot be the number that is called.")
+    return body
+
+
+def agent_body(arguments: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
+    """
+    Build the body of creating or updating a web agent.
+
+    :param arguments: values by argument name (the keys of ``AGENT_FIELDS``); ``None`` is left out. An empty string
+        clears ``webhook``, ``pathway_id``, ``first_sentence`` and ``dynamic_data``.
+    :param creating: whether the agent is new, so that it needs a prompt or a pathway.
+    :raises BlandValidationError: names the argument and the remedy.
+    """
+    body: dict[str, Any] = {}
+    for name, check in AGENT_FIELDS.items():
+        value = arguments.get(name)
+        if value == "" and name in _AGENT_CLEARABLE:
+            body[name] = ""
+        elif not _is_left_out(value):
+            body[name] = checks.checked(name, check, value)
+    if creating and not (body.get("prompt") or body.get("pathway_id")):
+        raise BlandValidationError("prompt", "is missing. A new agent needs a prompt, or a pathway_id.")
+    if not creating and not body:
+        raise BlandValidationError("prompt", "nothing to update. Give at least one field to change.")
+    if not creating and "keywords" in body:
+        raise BlandValidationError("keywords", "can be given only when an agent is created.")
+    return body
+
+
+def _is_left_out(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _options(call_options: Mapping[str, Any] | None, body: Mapping[str, Any]) -> dict[str, Any]:
+    if _is_left_out(call_options):
+        return {}
+    options: dict[str, Any] = checks.checked("call_options", checks.json_object, call_options)
+    for name in options:
+        if name in _NOT_AN_OPTION:
+            raise BlandValidationError("call_options", f"must not hold {name!r}. Use {_NOT_AN_OPTION[name]} instead.")
+        if name in body:
+            raise BlandValidationError("call_options", f"holds {name!r}, which is also given as an argument. Drop one.")
+        if name == "start_time":
+            raise BlandValidationError("call_options", "must not hold 'start_time'. Use start_time, which is checked.")
+    return options

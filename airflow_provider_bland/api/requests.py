@@ -1,0 +1,181 @@
+"""One builder per endpoint: method, path, host, body, and whether repeating it is safe. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import quote
+
+from airflow_provider_bland.api import checks
+from airflow_provider_bland.api.calls import call_id_of
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.fields import agent_body
+
+LIST_PAGE_LIMIT: Final = 1000
+"""Rows of one page of the list; third-party code takes it as the hard maximum (bland-api 3)."""
+
+
+class Host(Enum):
+    """Which of Bland's hosts answers. All are the connection's base URL when one is set."""
+
+    API = "https://api.bland.ai"
+    STOP_ALL = "https://us.api.bland.ai"
+    WEB = "https://web.bland.ai"
+
+
+@dataclass(frozen=True, slots=True)
+class BlandRequest:
+    """
+    A request as data.
+
+    :param repeatable: whether doing it twice is harmless. False for what dials, creates or charges.
+    :param shape_of_success: says if a 2xx body is what was asked for; anything else may not be taken for success.
+    """
+
+    method: str
+    path: str
+    repeatable: bool
+    body: Mapping[str, Any] | None = None
+    query: Mapping[str, str] | None = None
+    host: Host = Host.API
+    shape_of_success: Callable[[Any], bool] | None = None
+
+    def __str__(self) -> str:
+        # Never the query or the body: they hold phone numbers.
+        return f"{self.method} {self.path}"
+
+
+def _is_object(body: Any) -> bool:
+    return isinstance(body, Mapping)
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    return lambda body: isinstance(body, Mapping) and any(body.get(name) for name in names)
+
+
+def _has_list(name: str) -> Callable[[Any], bool]:
+    return lambda body: isinstance(body, Mapping) and isinstance(body.get(name), list)
+
+
+def send_call(body: Mapping[str, Any]) -> BlandRequest:
+    """``POST /v1/calls`` [seed]. ``body`` comes from :func:`~airflow_provider_bland.api.fields.call_body`."""
+    return BlandRequest("POST", "/v1/calls", repeatable=False, body=body, shape_of_success=_has("call_id"))
+
+
+def get_call(call_id: str) -> BlandRequest:
+    """``GET /v1/calls/{call_id}``."""
+    path = f"/v1/calls/{_id('call_id', call_id)}"
+    return BlandRequest(
+        "GET", path, repeatable=True, shape_of_success=lambda body: _is_object(body) and call_id_of(body) is not None
+    )
+
+
+def list_calls(query: Mapping[str, Any]) -> BlandRequest:
+    """``GET /v1/calls``; ``None`` values are left out, booleans written as Bland's docs do."""
+    written = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in query.items()
+        if value is not None and value != ""
+    }
+    return BlandRequest("GET", "/v1/calls", repeatable=True, query=written, shape_of_success=_has_list("calls"))
+
+
+def stop_call(call_id: str) -> BlandRequest:
+    """``POST /v1/calls/{call_id}/stop`` [seed]: ends a live call, cancels a scheduled one."""
+    path = f"/v1/calls/{_id('call_id', call_id)}/stop"
+    return BlandRequest("POST", path, repeatable=True, shape_of_success=_is_object)
+
+
+def stop_all_calls() -> BlandRequest:
+    """``POST /v1/calls/active/stop`` on its own host [seed]."""
+    return BlandRequest(
+        "POST", "/v1/calls/active/stop", repeatable=True, host=Host.STOP_ALL, shape_of_success=_is_object
+    )
+
+
+def analyze_call(call_id: str, goal: str, questions: Any) -> BlandRequest:
+    """``POST /v1/calls/{call_id}/analyze`` [seed]. Charges credits, so it is never repeated blindly."""
+    path = f"/v1/calls/{_id('call_id', call_id)}/analyze"
+    body = {
+        "goal": checks.checked("goal", _goal, goal),
+        "questions": checks.checked("questions", checks.questions, questions),
+    }
+    return BlandRequest("POST", path, repeatable=False, body=body, shape_of_success=_has_list("answers"))
+
+
+def _goal(value: Any) -> str:
+    goal: str = checks.text()(value)
+    if not goal.strip():
+        raise ValueError("is empty. Say in a sentence what the questions are for")
+    return goal
+
+
+def create_agent(arguments: Mapping[str, Any]) -> BlandRequest:
+    """``POST /v1/agents`` [seed]: creates a web agent."""
+    return BlandRequest(
+        "POST",
+        "/v1/agents",
+        repeatable=False,
+        body=agent_body(arguments, creating=True),
+        shape_of_success=lambda body: _is_object(body) and agent_of(body) is not None,
+    )
+
+
+def agent_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The agent in a reply: under ``agent`` [seed], or the body itself, should Bland drop the envelope."""
+    found = body.get("agent", body)
+    return found if isinstance(found, Mapping) and found.get("agent_id") else None
+
+
+def update_agent(agent_id: str, arguments: Mapping[str, Any]) -> BlandRequest:
+    """``POST /v1/agents/{agent_id}`` [seed]. The same values twice change nothing."""
+    path = f"/v1/agents/{_id('agent_id', agent_id)}"
+    return BlandRequest(
+        "POST", path, repeatable=True, body=agent_body(arguments, creating=False), shape_of_success=_is_object
+    )
+
+
+def authorize_agent(agent_id: str, *, host: Host = Host.WEB) -> BlandRequest:
+    """
+    ``POST /v1/agents/{agent_id}/authorize`` [seed]: a single-use token for one browser.
+
+    A second token costs nothing and harms nobody, so it may be repeated.
+    """
+    path = f"/v1/agents/{_id('agent_id', agent_id)}/authorize"
+    return BlandRequest("POST", path, repeatable=True, host=host, shape_of_success=_has("token"))
+
+
+def delete_agent(agent_id: str) -> BlandRequest:
+    """``POST /v1/agents/{agent_id}/delete`` [seed] (POST, not DELETE)."""
+    path = f"/v1/agents/{_id('agent_id', agent_id)}/delete"
+    return BlandRequest("POST", path, repeatable=True, shape_of_success=_is_object)
+
+
+def list_agents() -> BlandRequest:
+    """``GET /v1/agents`` [seed]."""
+    return BlandRequest("GET", "/v1/agents", repeatable=True, shape_of_success=_has_list("agents"))
+
+
+def get_account() -> BlandRequest:
+    """``GET /v1/me``: status, balance, number of calls."""
+    return BlandRequest("GET", "/v1/me", repeatable=True, shape_of_success=_is_object)
+
+
+def _id(argument: str, value: Any) -> str:
+    return quote(checks.identifier(argument, value), safe="")
+
+
+def answers_by_question(questions: Any, answers: Sequence[Any]) -> dict[str, Any]:
+    """
+    Pair Bland's positional answers with their questions.
+
+    :raises BlandValidationError: if there are not as many answers as questions: a pair would be wrong.
+    """
+    pairs = checks.questions(questions)
+    if len(pairs) != len(answers):
+        raise BlandValidationError(
+            "questions", f"Bland gave {len(answers)} answers to {len(pairs)} questions, so they cannot be paired."
+        )
+    return {question: answer for (question, _), answer in zip(pairs, answers, strict=True)}
