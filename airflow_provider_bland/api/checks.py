@@ -241,6 +241,8 @@ def questions(value: Any) -> list[list[str]]:
             raise ValueError(
                 f"{pair!r} is not a pair of question and type, such as ['Who answered?', 'human or voicemail']"
             )
+    if len({pair[0] for pair in pairs}) < len(pairs):
+        raise ValueError("holds the same question twice. Answers are returned by question, so each must be unique")
     return [list(pair) for pair in pairs]
 
 

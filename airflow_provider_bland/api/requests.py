@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import call_id_of
-from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.fields import agent_body
 
 LIST_PAGE_LIMIT: Final = 1000
@@ -171,11 +171,9 @@ def answers_by_question(questions: Any, answers: Sequence[Any]) -> dict[str, Any
     """
     Pair Bland's positional answers with their questions.
 
-    :raises BlandValidationError: if there are not as many answers as questions: a pair would be wrong.
+    :raises BlandError: if there are not as many answers as questions: a pair would be wrong.
     """
     pairs = checks.questions(questions)
     if len(pairs) != len(answers):
-        raise BlandValidationError(
-            "questions", f"Bland gave {len(answers)} answers to {len(pairs)} questions, so they cannot be paired."
-        )
+        raise BlandError(f"Bland gave {len(answers)} answers to {len(pairs)} questions, so they cannot be paired.")
     return {question: answer for (question, _), answer in zip(pairs, answers, strict=True)}

@@ -17,7 +17,7 @@ def parse_start_time(value: Any) -> datetime:
 
     :param value: an aware ``datetime`` (pendulum's is one), or a string in ISO 8601 or Bland's own format, with offset.
     :return: aware datetime.
-    :raises ValueError: if it cannot be read, or has no time zone: Bland would take it as UTC and ring at the wrong hour.
+    :raises ValueError: if unreadable, or without a time zone: Bland would take it as UTC and ring at the wrong hour.
     """
     if isinstance(value, str):
         text = _BLANK_BEFORE_OFFSET.sub("", value.strip())

@@ -1,0 +1,90 @@
+"""
+Waiting for one call: what each look at it means. Pure; sync loop, trigger and poller all ask here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from airflow_provider_bland.api.calls import is_finished, is_settled
+from airflow_provider_bland.api.errors import (
+    BlandAuthError,
+    BlandConnectionError,
+    BlandError,
+    BlandNotFoundError,
+    BlandRateLimitError,
+    BlandServerError,
+)
+
+GONE_AFTER: Final = 30.0
+"""Seconds for which a call must be unknown to Bland before we believe it: a new one may appear late."""
+GONE_LOOKS: Final = 3
+AUTH_LOOKS: Final = 2
+"""One 401 may be a hiccup, or a key that has just been replaced in the connection."""
+SETTLE_TIMEOUT: Final = 60.0
+DEFAULT_MAX_DURATION: Final = 30 * 60.0
+"""Bland's default ``max_duration``, seconds."""
+DEADLINE_MARGIN: Final = 15 * 60.0
+
+
+@dataclass(slots=True)
+class CallWatch:
+    """
+    Follows one call to its end.
+
+    :param wants_analysis: wait for ``analysis`` after the end, for at most ``settle_timeout`` seconds.
+    """
+
+    wants_analysis: bool = False
+    settle_timeout: float = SETTLE_TIMEOUT
+    _finished_at: float | None = None
+    _gone_at: float | None = None
+    _gone_looks: int = 0
+    _auth_looks: int = 0
+
+    def saw(self, call: Mapping[str, Any], now: float) -> bool:
+        """
+        Take in a call's details.
+
+        :param now: seconds on any steady clock.
+        :return: whether the wait is over.
+        """
+        self._gone_at, self._gone_looks, self._auth_looks = None, 0, 0
+        if not is_finished(call):
+            return False
+        if self._finished_at is None:
+            self._finished_at = now
+        settled = is_settled(call, wants_analysis=self.wants_analysis)
+        return settled or now - self._finished_at >= self.settle_timeout
+
+    def failed(self, error: BlandError, now: float) -> BlandError | None:
+        """
+        Take in that a look failed.
+
+        :return: the error to give up with, ``None`` to go on waiting.
+        """
+        if isinstance(error, BlandServerError | BlandConnectionError | BlandRateLimitError):
+            return None
+        if isinstance(error, BlandNotFoundError):
+            self._gone_looks += 1
+            if self._gone_at is None:
+                self._gone_at = now
+            gone = self._gone_looks >= GONE_LOOKS and now - self._gone_at >= GONE_AFTER
+            return error if gone else None
+        if isinstance(error, BlandAuthError):
+            self._auth_looks += 1
+            return error if self._auth_looks >= AUTH_LOOKS else None
+        return error
+
+
+def default_timeout(max_duration_minutes: float | None, until_start: float) -> float:
+    """
+    Seconds a call may take from now: until ``start_time``, plus ``max_duration``, plus 15 minutes in Bland's queue.
+
+    :param max_duration_minutes: as sent to Bland; ``None`` for its default of 30.
+    :param until_start: seconds until ``start_time``; 0 or less for at once.
+    """
+    talk = DEFAULT_MAX_DURATION if max_duration_minutes is None else max_duration_minutes * 60.0
+    return max(until_start, 0.0) + talk + DEADLINE_MARGIN

@@ -1,0 +1,60 @@
+"""Errors as Airflow sees them: which fail a task at once, and which let it be retried."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_provider_bland.api.errors import BlandError
+
+
+class BlandCallFailedError(AirflowFailException):
+    """A call ended with an outcome in ``fail_on``, and may not ring again. Uses up no retries."""
+
+
+class BlandRedialError(AirflowException):
+    """A call ended with an outcome in ``redial_on``: the task is to be retried, and its next try rings again."""
+
+
+class BlandCallConflictError(AirflowFailException):
+    """This task instance has already rung another number, so neither ringing nor returning that result is right."""
+
+
+class BlandCallTimeoutError(AirflowFailException):
+    """A call did not end before its deadline, and was stopped. A retry could only return the canceled call."""
+
+
+class BlandCallStillActiveError(AirflowException):
+    """A call did not end before its deadline and goes on. A retry waits for it again, without ringing."""
+
+
+class BlandTaskKilledError(AirflowException):
+    """The task was killed while it was working."""
+
+
+def as_task_error(error: BlandError) -> Exception:
+    """
+    The exception a task should raise for ``error``.
+
+    A permanent error is of its own type and an ``AirflowFailException`` at once, so that ``except BlandAuthError`` works
+    and no retries are used up. Anything else is ``error`` itself, and the task's retries apply.
+    """
+    if not error.permanent or isinstance(error, AirflowFailException):
+        return error
+    return failed_for_good(error)
+
+
+def failed_for_good(error: BlandError) -> Exception:
+    """As ``error``, and an ``AirflowFailException``."""
+    kind = _failing(type(error))
+    failure = kind.__new__(kind)
+    failure.__dict__.update(error.__dict__)
+    failure.args = error.args
+    failure.__cause__ = error
+    return failure
+
+
+@cache
+def _failing(kind: type[BlandError]) -> type[Exception]:
+    return type(kind.__name__, (kind, AirflowFailException), {"__doc__": kind.__doc__, "__module__": __name__})
