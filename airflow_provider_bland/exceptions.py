@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
@@ -37,17 +38,17 @@ def as_task_error(error: BlandError) -> Exception:
     """
     The exception a task should raise for ``error``.
 
-    A permanent error is of its own type and an ``AirflowFailException`` at once, so that ``except BlandAuthError`` works
+    A permanent error is of its own type and an ``AirflowFailException`` too, so that ``except BlandAuthError`` works
     and no retries are used up. Anything else is ``error`` itself, and the task's retries apply.
     """
-    if not error.permanent or isinstance(error, AirflowFailException):
-        return error
-    return failed_for_good(error)
+    return failed_for_good(error) if error.permanent else error
 
 
 def failed_for_good(error: BlandError) -> Exception:
     """As ``error``, and an ``AirflowFailException``."""
-    kind = _failing(type(error))
+    if issubclass(type(error), AirflowFailException):
+        return error
+    kind = _failing(type(error))  # type: ignore[arg-type, unused-ignore]
     failure = kind.__new__(kind)
     failure.__dict__.update(error.__dict__)
     failure.args = error.args
@@ -56,5 +57,5 @@ def failed_for_good(error: BlandError) -> Exception:
 
 
 @cache
-def _failing(kind: type[BlandError]) -> type[Exception]:
+def _failing(kind: Any) -> type[Exception]:
     return type(kind.__name__, (kind, AirflowFailException), {"__doc__": kind.__doc__, "__module__": __name__})

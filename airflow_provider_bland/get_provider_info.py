@@ -1,4 +1,4 @@
-"""What Airflow's ``ProvidersManager`` reads about this provider, through the ``apache_airflow_provider`` entry point."""
+"""What Airflow's ``ProvidersManager`` reads about this provider, by the ``apache_airflow_provider`` entry point."""
 
 from __future__ import annotations
 

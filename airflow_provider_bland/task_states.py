@@ -10,7 +10,7 @@ _UNKNOWN: Final = "unknown"
 
 def state_of(task_instance: Any) -> str | None:
     """
-    State of a task instance in Airflow's database, ``"unknown"`` if it cannot be told, ``None`` if it has none (cleared).
+    State of a task instance in Airflow's database: ``None`` if it has none (cleared), ``"unknown"`` if we cannot tell.
 
     Blocks on Airflow; in a trigger, run it in a thread.
     """

@@ -1,6 +1,4 @@
-"""
-Waiting for one call: what each look at it means. Pure; sync loop, trigger and poller all ask here.
-"""
+"""Waiting for one call: what each look at it means. Pure; sync loop, trigger and poller all ask here."""
 
 from __future__ import annotations
 

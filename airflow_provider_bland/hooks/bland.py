@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,9 @@ class BlandHook(BaseHook):
         """Credentials and addresses of the connection, looked up once."""
         if self._settings is None:
             connection = self.get_connection(self.bland_conn_id)
-            self._settings = self._read(connection, connection.extra_dejson)
+            extra = connection.extra_dejson
+            _mask(connection, extra)
+            self._settings = self._read(connection, extra)
         return self._settings
 
     async def aget_settings(self) -> BlandSettings:
@@ -91,15 +94,14 @@ class BlandHook(BaseHook):
             from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
             connection = await get_async_connection(self.bland_conn_id, hook=self)
-            self._settings = self._read(connection, await get_async_extra_dejson(connection))
+            extra = await get_async_extra_dejson(connection)
+            # Masking tells Airflow's supervisor, and blocks.
+            await asyncio.to_thread(_mask, connection, extra)
+            self._settings = self._read(connection, extra)
         return self._settings
 
     def _read(self, connection: Any, extra: Mapping[str, Any]) -> BlandSettings:
         api_key = (connection.password or "").strip()
-        # The Task SDK masks the extra; the rest is ours to hide.
-        secrets = [api_key, *(str(extra.get(name) or "") for name in ("encrypted_key", "webhook_secret"))]
-        for secret in filter(None, secrets):
-            mask_secret(secret)
         if not api_key:
             raise BlandValidationError(
                 self.conn_name_attr, f"connection {self.bland_conn_id!r} has no API key. Put it into the password."
@@ -611,6 +613,13 @@ def list_query(filters: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, date):
             query[name] = value.isoformat()
     return query
+
+
+def _mask(connection: Any, extra: Mapping[str, Any]) -> None:
+    """Hide our secrets from logs: the Task SDK hides those of the extra by name only."""
+    for secret in (connection.password, extra.get("encrypted_key"), extra.get("webhook_secret")):
+        if secret and str(secret).strip():
+            mask_secret(str(secret).strip())
 
 
 def _seconds(extra: Mapping[str, Any], name: str, default: float) -> float:

@@ -1,0 +1,169 @@
+"""The operator for web agents: voice agents that people talk to in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_bland.api import checks
+from airflow_provider_bland.api.errors import (
+    BlandAmbiguousError,
+    BlandError,
+    BlandNotFoundError,
+    BlandValidationError,
+)
+from airflow_provider_bland.api.fields import AGENT_FIELDS
+from airflow_provider_bland.exceptions import as_task_error, failed_for_good
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.operators.arguments import one_of
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_ACTIONS: Final = ("create", "update", "authorize", "delete", "list")
+
+
+class ManageAgentOperator(BaseOperator):
+    """
+    Create, update, authorize, delete or list web agents.
+
+    The result depends on ``action``:
+
+    - ``create``: the agent, with ``agent_id`` (an XCom of its own, too);
+    - ``update``: ``{"agent_id", "updates", "message"}``;
+    - ``authorize``: ``{"agent_id", "authorized": True}``. The session token is a secret, so it goes to ``on_token`` and
+      neither into XCom nor into a log;
+    - ``delete``: ``{"agent_id", "deleted", "message"}``. An agent that is gone is no failure: ``deleted`` is false;
+    - ``list``: ``{"agents": [...], "count"}``.
+
+    All fields of the agent, ``agent_id`` and ``bland_conn_id`` are templated. On update, an empty string clears
+    ``webhook``, ``pathway_id``, ``first_sentence`` and ``dynamic_data``.
+
+    :param action: ``create``, ``update``, ``authorize``, ``delete`` or ``list``.
+    :param agent_id: the agent; for update, authorize and delete.
+    :param prompt: what the agent shall do. A new agent needs this or ``pathway_id``.
+    :param voice: voice name or id.
+    :param webhook: http(s) URL that receives the transcript after each call.
+    :param analysis_schema: field to type.
+    :param metadata: JSON object.
+    :param pathway_id: pathway to follow; replaces prompt, first sentence, model, tools and dynamic data.
+    :param language: ``ENG``, ``ESP``, ... or a code of calls.
+    :param model: ``base``, ``turbo`` or ``enhanced``.
+    :param first_sentence: fewer than 200 characters.
+    :param tools: custom tools.
+    :param dynamic_data: requests Bland makes for the conversation.
+    :param interruption_threshold: patience while the user talks, about 50 to 200.
+    :param keywords: words to listen for; only for create.
+    :param max_duration: minutes.
+    :param on_token: for authorize: a function that takes the session token and hands it to whoever needs it, such as
+        your web server's session store. Runs in the task.
+    :param bland_conn_id: connection of type ``bland``.
+    """
+
+    template_fields: Sequence[str] = ("agent_id", *AGENT_FIELDS, "bland_conn_id")
+    template_fields_renderers = {
+        "analysis_schema": "json",
+        "metadata": "json",
+        "tools": "json",
+        "dynamic_data": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        action: str,
+        agent_id: str | None = None,
+        prompt: str | None = None,
+        voice: str | None = None,
+        webhook: str | None = None,
+        analysis_schema: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+        pathway_id: str | None = None,
+        language: str | None = None,
+        model: str | None = None,
+        first_sentence: str | None = None,
+        tools: list[Any] | None = None,
+        dynamic_data: list[dict[str, Any]] | str | None = None,
+        interruption_threshold: float | str | None = None,
+        keywords: list[str] | None = None,
+        max_duration: int | str | None = None,
+        on_token: Callable[[str], None] | None = None,
+        bland_conn_id: str = BlandHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.action = one_of("action", action, *_ACTIONS)
+        self.agent_id = agent_id
+        self.prompt = prompt
+        self.voice = voice
+        self.webhook = webhook
+        self.analysis_schema = analysis_schema
+        self.metadata = metadata
+        self.pathway_id = pathway_id
+        self.language = language
+        self.model = model
+        self.first_sentence = first_sentence
+        self.tools = tools
+        self.dynamic_data = dynamic_data
+        self.interruption_threshold = interruption_threshold
+        self.keywords = keywords
+        self.max_duration = max_duration
+        self.on_token = on_token
+        self.bland_conn_id = bland_conn_id
+        if self.action == "authorize" and on_token is None:
+            raise BlandValidationError(
+                "on_token",
+                "is missing. Give a function that receives the session token: it is a secret, so not put into XCom.",
+            )
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Carry out the action."""
+        hook = BlandHook(self.bland_conn_id)
+        fields = {name: getattr(self, name) for name in AGENT_FIELDS}
+        try:
+            if self.action == "list":
+                agents = hook.list_agents()
+                return {"agents": agents, "count": len(agents)}
+            if self.action == "create":
+                return self._create(hook, fields, context)
+            agent_id = checks.identifier("agent_id", self.agent_id)
+            if self.action == "update":
+                reply = hook.update_agent(agent_id, **_updates(fields))
+                self.log.info("Updated agent %s.", agent_id)
+                return {"agent_id": agent_id, "updates": reply.get("updates", {}), "message": reply.get("message")}
+            if self.action == "delete":
+                return self._delete(hook, agent_id)
+            token = str(hook.authorize_agent(agent_id)["token"])
+        except BlandError as error:
+            raise as_task_error(error) from error
+        assert self.on_token is not None  # noqa: S101 - refused in __init__
+        self.on_token(token)
+        self.log.info("Authorized a session with agent %s; its token went to on_token.", agent_id)
+        return {"agent_id": agent_id, "authorized": True}
+
+    def _create(self, hook: BlandHook, fields: dict[str, Any], context: Context) -> dict[str, Any]:
+        try:
+            agent = hook.create_agent(**fields)
+        except BlandAmbiguousError as error:
+            # A retry could leave two agents; only a person can tell.
+            raise failed_for_good(error) from error
+        self.log.info("Created agent %s.", agent["agent_id"])
+        context["ti"].xcom_push(key="agent_id", value=agent["agent_id"])
+        return agent
+
+    def _delete(self, hook: BlandHook, agent_id: str) -> dict[str, Any]:
+        try:
+            reply = hook.delete_agent(agent_id)
+        except BlandNotFoundError:
+            self.log.info("Agent %s is gone already.", agent_id)
+            return {"agent_id": agent_id, "deleted": False, "message": "The agent was gone already."}
+        self.log.info("Deleted agent %s.", agent_id)
+        return {"agent_id": agent_id, "deleted": True, "message": reply.get("message")}
+
+
+def _updates(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields["keywords"] is not None:
+        raise BlandValidationError("keywords", "can be given only when an agent is created.")
+    return {name: value for name, value in fields.items() if name != "keywords"}

@@ -1,0 +1,52 @@
+"""Checks of operator arguments that are no templates, and so can be refused when the DAG is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_bland.api.calls import CallOutcome
+from airflow_provider_bland.api.errors import BlandValidationError
+
+
+def default_deferrable() -> bool:
+    """Airflow's ``[operators] default_deferrable``."""
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def outcomes(argument: str, value: str | Collection[str]) -> frozenset[str]:
+    """
+    Check a set of outcomes.
+
+    :raises BlandValidationError: if one is not an outcome.
+    """
+    known = [str(outcome) for outcome in CallOutcome]
+    found = frozenset([value] if isinstance(value, str) else [str(entry) for entry in value])
+    if unknown := sorted(found.difference(known)):
+        raise BlandValidationError(argument, f"{unknown[0]!r} is not an outcome. Known: {', '.join(known)}.")
+    return found
+
+
+def one_of(argument: str, value: str, *options: str) -> str:
+    """
+    Check a choice.
+
+    :raises BlandValidationError: if it is none of ``options``.
+    """
+    if value not in options:
+        raise BlandValidationError(argument, f"must be {' or '.join(map(repr, options))}, not {value!r}.")
+    return value
+
+
+def seconds(argument: str, value: float | timedelta, *, least: float = 0.0) -> float:
+    """
+    Check a span of time.
+
+    :raises BlandValidationError: if it is not a number of seconds, or a timedelta, of at least ``least``.
+    """
+    found: object = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(found, bool) or not isinstance(found, int | float) or not least <= found < float("inf"):
+        raise BlandValidationError(argument, f"must be seconds (or a timedelta) of at least {least:g}, not {value!r}.")
+    return float(found)

@@ -1,0 +1,648 @@
+"""Operators that ring somebody, hang up, and ask what was said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, BaseOperator
+
+from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
+from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
+from airflow_provider_bland.api.fields import CALL_FIELDS, call_body
+from airflow_provider_bland.api.intents import Verdict, verdict
+from airflow_provider_bland.api.phone import mask_number
+from airflow_provider_bland.api.times import parse_start_time
+from airflow_provider_bland.api.waiting import SETTLE_TIMEOUT, CallWatch, default_timeout
+from airflow_provider_bland.exceptions import (
+    BlandCallFailedError,
+    BlandCallStillActiveError,
+    BlandCallTimeoutError,
+    BlandRedialError,
+    BlandTaskKilledError,
+    as_task_error,
+    failed_for_good,
+)
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.links.bland import CALL_URL_KEY, BlandCallLink
+from airflow_provider_bland.operators.arguments import default_deferrable, one_of, outcomes, seconds
+from airflow_provider_bland.task_states import is_in_state
+from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+DEFAULT_FAIL_ON = (CallOutcome.FAILED, CallOutcome.UNKNOWN)
+_SLICE = 0.5
+# Airflow's own timeout of a deferral is only a net below the trigger's deadline, for when no triggerer runs.
+_DEFERRAL_MARGIN = timedelta(seconds=60)
+
+
+class SendCallOperator(BaseOperator):
+    """
+    Ring somebody with an AI agent, wait for the end of the call, and return what came of it.
+
+    A task instance rings once: retries, lost workers and clears find the call that was placed, and use it, unless
+    ``redial_on``, ``on_existing_call`` or ``on_ambiguous`` say otherwise.
+
+    The result is the call's details as a dict, plus ``outcome`` (``answered``, ``voicemail``, ``no-answer``, ``busy``,
+    ``canceled``, ``failed`` or ``unknown``). ``call_id`` and ``outcome`` are XComs of their own as well, the first from
+    the moment the call is placed.
+
+    All fields of the call, ``call_options`` and ``bland_conn_id`` are templated.
+
+    :param phone_number: whom to ring, in E.164 (``+14155550100``); ten digits are taken as US.
+    :param task: what the agent shall do, in words. Give this or ``pathway_id``.
+    :param pathway_id: id of a conversational pathway to follow instead.
+    :param start_node_id: node of the pathway to start from.
+    :param voice: voice name or id.
+    :param background_track: ``office``, ``cafe``, ``restaurant`` or ``none``.
+    :param first_sentence: exact opening line.
+    :param wait_for_greeting: let the callee speak first.
+    :param block_interruptions: do not let the callee interrupt.
+    :param interruption_threshold: patience while the callee talks, about 50 to 200.
+    :param model: ``base``, ``turbo`` or ``enhanced``.
+    :param temperature: 0 to 1.
+    :param keywords: words to listen for, ``word`` or ``word:boost``, at most 20.
+    :param pronunciation_guide: list of ``{"word", "pronunciation", "case_sensitive", "spaced"}``.
+    :param transfer_phone_number: number to hand the call over to.
+    :param transfer_list: label to number, for several hand-over targets.
+    :param language: language code such as ``en-US``.
+    :param timezone: IANA time zone the agent assumes.
+    :param request_data: variables the agent knows.
+    :param tools: custom tools the agent may use during the call.
+    :param dynamic_data: requests Bland makes for the call.
+    :param start_time: when to dial: an aware datetime, or a string with an offset. Default at once.
+    :param voicemail_message: text to leave on a voicemail.
+    :param voicemail_action: ``hangup``, ``leave_message`` or ``ignore``.
+    :param retry: Bland's own redial after a voicemail, ``{"wait": seconds, ...}``. It rings again, at your word.
+    :param max_duration: minutes, 1 to 720; Bland's default is 30.
+    :param record: keep a recording.
+    :param from_number: caller id that you own (Bland's ``from``).
+    :param webhook: https URL that receives the call's details at its end.
+    :param webhook_events: live events to send there too.
+    :param metadata: JSON object returned with the call's details. The key ``airflow`` is ours.
+    :param summary_prompt: instructions for the summary, at most 2000 characters.
+    :param analysis_prompt: instructions for ``analysis_schema``.
+    :param analysis_schema: field to type; the values arrive as ``analysis`` in the result.
+    :param answered_by_enabled: classify who answered.
+    :param amd: navigate phone menus.
+    :param call_options: further fields under Bland's own names, sent unchecked, for what Bland adds tomorrow.
+    :param wait_for_completion: wait for the end of the call. If not, the result is ``{"call_id", "outcome": None}``.
+    :param deferrable: wait in the triggerer, holding no worker slot. Default: ``[operators] default_deferrable``.
+    :param poll_interval: seconds between looks at the call.
+    :param timeout: seconds or timedelta the call may take, queue and wait for ``start_time`` included. Default: time
+        until ``start_time`` + ``max_duration`` + 15 minutes. ``execution_timeout`` ends the wait too, if it is earlier.
+    :param stop_on_timeout: stop the call when its time is up.
+    :param stop_on_kill: stop the call when a user marks the task failed or successful, or clears it.
+    :param settle_timeout: seconds to wait after the end for ``analysis``, if ``analysis_schema`` was given.
+    :param include_transcript: return the transcript too. Off by default: XCom is a database.
+    :param fail_on: outcomes that fail the task, without retries.
+    :param redial_on: outcomes after which the task is retried and rings again; ``retries`` and ``retry_delay`` are the
+        schedule. When no retries are left, ``fail_on`` decides.
+    :param on_existing_call: when the task is cleared: ``"reuse"`` the call it has made, or ``"call_again"``.
+    :param on_ambiguous: when it stays unknown whether a call was placed: ``"fail"``, or ``"call_again"``.
+    :param reconcile_timeout: seconds to search Bland's list for a call whose reply was lost.
+    :param max_lateness: seconds or timedelta by which ``start_time`` may have passed; Bland would dial at once.
+    :param on_late: when ``start_time`` has passed by more: ``"fail"`` or ``"skip"``.
+    :param bland_conn_id: connection of type ``bland``.
+    """
+
+    template_fields: Sequence[str] = (*CALL_FIELDS, "call_options", "bland_conn_id")
+    template_fields_renderers = {
+        "request_data": "json",
+        "metadata": "json",
+        "analysis_schema": "json",
+        "call_options": "json",
+        "transfer_list": "json",
+        "tools": "json",
+        "dynamic_data": "json",
+    }
+    operator_extra_links = (BlandCallLink(),)
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        phone_number: str,
+        task: str | None = None,
+        pathway_id: str | None = None,
+        start_node_id: str | None = None,
+        voice: str | None = None,
+        background_track: str | None = None,
+        first_sentence: str | None = None,
+        wait_for_greeting: bool | str | None = None,
+        block_interruptions: bool | str | None = None,
+        interruption_threshold: float | str | None = None,
+        model: str | None = None,
+        temperature: float | str | None = None,
+        keywords: list[str] | None = None,
+        pronunciation_guide: list[dict[str, Any]] | None = None,
+        transfer_phone_number: str | None = None,
+        transfer_list: dict[str, str] | None = None,
+        language: str | None = None,
+        timezone: str | None = None,
+        request_data: dict[str, Any] | None = None,
+        tools: list[Any] | None = None,
+        dynamic_data: list[dict[str, Any]] | None = None,
+        start_time: str | datetime | None = None,
+        voicemail_message: str | None = None,
+        voicemail_action: str | None = None,
+        retry: dict[str, Any] | None = None,
+        max_duration: int | str | None = None,
+        record: bool | str | None = None,
+        from_number: str | None = None,
+        webhook: str | None = None,
+        webhook_events: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        summary_prompt: str | None = None,
+        analysis_prompt: str | None = None,
+        analysis_schema: dict[str, Any] | None = None,
+        answered_by_enabled: bool | str | None = None,
+        amd: bool | str | None = None,
+        call_options: dict[str, Any] | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool | None = None,
+        poll_interval: float | timedelta = 5.0,
+        timeout: float | timedelta | None = None,
+        stop_on_timeout: bool = True,
+        stop_on_kill: bool = True,
+        settle_timeout: float | timedelta = SETTLE_TIMEOUT,
+        include_transcript: bool = False,
+        fail_on: Collection[str] = DEFAULT_FAIL_ON,
+        redial_on: Collection[str] = (),
+        on_existing_call: str = "reuse",
+        on_ambiguous: str = "fail",
+        reconcile_timeout: float | timedelta = 60.0,
+        max_lateness: float | timedelta = timedelta(minutes=15),
+        on_late: str = "fail",
+        bland_conn_id: str = BlandHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.phone_number = phone_number
+        self.task = task
+        self.pathway_id = pathway_id
+        self.start_node_id = start_node_id
+        self.voice = voice
+        self.background_track = background_track
+        self.first_sentence = first_sentence
+        self.wait_for_greeting = wait_for_greeting
+        self.block_interruptions = block_interruptions
+        self.interruption_threshold = interruption_threshold
+        self.model = model
+        self.temperature = temperature
+        self.keywords = keywords
+        self.pronunciation_guide = pronunciation_guide
+        self.transfer_phone_number = transfer_phone_number
+        self.transfer_list = transfer_list
+        self.language = language
+        self.timezone = timezone
+        self.request_data = request_data
+        self.tools = tools
+        self.dynamic_data = dynamic_data
+        self.start_time = start_time
+        self.voicemail_message = voicemail_message
+        self.voicemail_action = voicemail_action
+        self.retry = retry
+        self.max_duration = max_duration
+        self.record = record
+        self.from_number = from_number
+        self.webhook = webhook
+        self.webhook_events = webhook_events
+        self.metadata = metadata
+        self.summary_prompt = summary_prompt
+        self.analysis_prompt = analysis_prompt
+        self.analysis_schema = analysis_schema
+        self.answered_by_enabled = answered_by_enabled
+        self.amd = amd
+        self.call_options = call_options
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
+        self.timeout = None if timeout is None else seconds("timeout", timeout, least=1.0)
+        self.stop_on_timeout = stop_on_timeout
+        self.stop_on_kill = stop_on_kill
+        self.settle_timeout = seconds("settle_timeout", settle_timeout)
+        self.include_transcript = include_transcript
+        self.fail_on = outcomes("fail_on", fail_on)
+        self.redial_on = outcomes("redial_on", redial_on)
+        self.on_existing_call = one_of("on_existing_call", on_existing_call, "reuse", "call_again")
+        self.on_ambiguous = one_of("on_ambiguous", on_ambiguous, "fail", "call_again")
+        self.reconcile_timeout = seconds("reconcile_timeout", reconcile_timeout)
+        self.max_lateness = seconds("max_lateness", max_lateness)
+        self.on_late = one_of("on_late", on_late, "fail", "skip")
+        self.bland_conn_id = bland_conn_id
+        self._hook: BlandHook | None = None
+        self._call_id: str | None = None
+        self._ti: Any = None
+        self._killed = False
+
+    @property
+    def hook(self) -> BlandHook:
+        """The hook of this operator's connection."""
+        if self._hook is None:
+            self._hook = BlandHook(self.bland_conn_id)
+        return self._hook
+
+    # --- placing --------------------------------------------------------------------------------------------------
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Place the call, or find the one placed earlier, and wait for its end."""
+        from airflow_provider_bland.operators.placing import CallPlacer, PlacingPolicy
+
+        self._ti = context["ti"]
+        try:
+            body = call_body({name: getattr(self, name) for name in CALL_FIELDS}, self.call_options)
+            # Fails early on a connection that cannot work.
+            self.hook.settings  # noqa: B018
+        except BlandValidationError as error:
+            raise as_task_error(error) from None
+        execution_deadline = self._execution_deadline()
+        policy = PlacingPolicy(
+            on_ambiguous=self.on_ambiguous,
+            reconcile_timeout=self.reconcile_timeout,
+            redial_on=self.redial_on,
+            on_existing_call=self.on_existing_call,
+        )
+        placer = CallPlacer(self.hook, context, policy, self.log, self._raise_if_killed)
+        try:
+            placed = placer.place(body, lambda: self._drop_past_start_time(body))
+        except BlandValidationError as error:
+            raise as_task_error(error) from None
+        self._announce(context, placed.call_id)
+        # A kill that came while the POST was under way found no call to stop.
+        self._raise_if_killed()
+        details = placed.details
+        if not self.wait_for_completion and not (details and is_finished(details)):
+            placer.save_delivered(placed.record)
+            return {"call_id": placed.call_id, "outcome": None}
+        watch = CallWatch(wants_analysis=self._wants_analysis, settle_timeout=self.settle_timeout)
+        if details is not None and watch.saw(details, time.monotonic()):
+            return self._conclude(context, details)
+        deadline = min(self._deadline_of(body, placed.record.intent_at), execution_deadline)
+        if self.deferrable:
+            self._defer(placed.call_id, deadline)
+        try:
+            details = self._wait(placed.call_id, watch, deadline)
+        except AirflowTaskTimeout:
+            self._stop_after_timeout(placed.call_id)
+            raise
+        return self._time_is_up(context, placed.call_id) if details is None else self._conclude(context, details)
+
+    def _drop_past_start_time(self, body: dict[str, Any]) -> None:
+        """
+        See to a ``start_time`` that has passed: Bland would dial at once, at whatever hour a backfill happens to run.
+
+        Within ``max_lateness`` it is dropped, which means "now" under every reading of Bland's docs.
+        """
+        if "start_time" not in body:
+            return
+        late = (datetime.now(UTC) - parse_start_time(body["start_time"])).total_seconds()
+        if late <= 0:
+            return
+        if late > self.max_lateness:
+            message = (
+                f"start_time {body['start_time']} has passed by {timedelta(seconds=int(late))}, more than max_lateness "
+                f"({timedelta(seconds=int(self.max_lateness))}). Nobody was rung: Bland would have dialled at once."
+            )
+            if self.on_late == "skip":
+                raise AirflowSkipException(message)
+            raise as_task_error(
+                BlandValidationError("start_time", f"{message} Give a later one, or raise max_lateness.")
+            )
+        self.log.info("start_time passed %.0f s ago; dialling now.", late)
+        del body["start_time"]
+
+    def _announce(self, context: Context, call_id: str) -> None:
+        self._call_id = call_id
+        ti = context["ti"]
+        ti.xcom_push(key="call_id", value=call_id)
+        if self.hook.settings.base_url is None:
+            ti.xcom_push(key=CALL_URL_KEY, value=BlandCallLink.url_of(call_id))
+
+    # --- waiting --------------------------------------------------------------------------------------------------
+
+    @property
+    def _wants_analysis(self) -> bool:
+        return bool(self.analysis_schema or (self.call_options or {}).get("analysis_schema"))
+
+    def _deadline_of(self, body: Mapping[str, Any], placed_at: float) -> float:
+        """Epoch seconds at which the call's time is up; waiting for an earlier try's call gives it no more time."""
+        start = placed_at if self.stop_on_timeout else time.time()
+        if self.timeout is not None:
+            return start + self.timeout
+        dial_at = parse_start_time(body["start_time"]).timestamp() if "start_time" in body else start
+        max_duration = body.get("max_duration")
+        return start + default_timeout(float(max_duration) if max_duration else None, dial_at - start)
+
+    def _execution_deadline(self) -> float:
+        """Epoch seconds at which ``execution_timeout`` ends; Airflow 3 does not enforce it on a deferred task."""
+        if self.execution_timeout is None:
+            return float("inf")
+        started = getattr(self._ti, "start_date", None)
+        start = started.timestamp() if isinstance(started, datetime) else time.time()
+        return start + float(self.execution_timeout.total_seconds())
+
+    def _wait(self, call_id: str, watch: CallWatch, deadline: float) -> dict[str, Any] | None:
+        """Details of the call once it is over, ``None`` if its time is up."""
+        self.log.info("Waiting for the end of call %s.", call_id)
+        while True:
+            self._pause(min(self.poll_interval, max(0.0, deadline - time.time())))
+            try:
+                details = self.hook.get_call(call_id)
+            except BlandError as error:
+                self._raise_if_killed()
+                self.log.warning("Could not look at call %s: %s", call_id, error)
+                if fatal := watch.failed(error, time.monotonic()):
+                    raise as_task_error(fatal) from error
+            else:
+                if watch.saw(details, time.monotonic()):
+                    return details
+            if time.time() >= deadline:
+                return None
+
+    def _pause(self, duration: float) -> None:
+        # In slices, so that a kill is noticed: its signal does not end a sleep.
+        end = time.monotonic() + duration
+        while True:
+            self._raise_if_killed()
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _SLICE))
+
+    def _defer(self, call_id: str, deadline: float, *, confirm: bool = False) -> None:
+        from airflow_provider_bland.triggers.calls import CallCompletionTrigger
+
+        self.log.info("Waiting for the end of call %s in the triggerer.", call_id)
+        net = timedelta(seconds=max(1.0, deadline - time.time() + self.poll_interval)) + _DEFERRAL_MARGIN
+        self.defer(
+            trigger=CallCompletionTrigger(
+                call_id=call_id,
+                bland_conn_id=self.bland_conn_id,
+                poll_interval=self.poll_interval,
+                deadline=deadline,
+                wants_analysis=self._wants_analysis,
+                settle_timeout=self.settle_timeout,
+                stop_on_kill=self.stop_on_kill,
+                confirm=confirm,
+            ),
+            method_name="execute_complete",
+            kwargs={"call_id": call_id, "deadline": deadline},
+            timeout=net,
+        )
+
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None, *, call_id: str, deadline: float
+    ) -> dict[str, Any]:
+        """Take over from the trigger."""
+        self._ti, self._call_id = context["ti"], call_id
+        found = WaitEvent.of(event, call_id)
+        if found.status is WaitStatus.TIMEOUT:
+            return self._time_is_up(context, call_id)
+        if found.status is WaitStatus.ERROR:
+            raise as_task_error(found.to_error())
+        try:
+            details = self.hook.get_call(call_id)
+        except BlandError as error:
+            raise as_task_error(error) from error
+        if not is_finished(details):
+            # The list said so, the details do not. The details are right.
+            if time.time() >= deadline:
+                return self._time_is_up(context, call_id)
+            self._defer(call_id, deadline, confirm=True)
+        return self._conclude(context, details)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """See to the call when Airflow itself ends the deferral: its timeout passed, or the trigger broke."""
+        from airflow.providers.common.compat.sdk import TaskDeferralError, TaskDeferralTimeout
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            call_id = self._recorded_call_id(context)
+            if call_id is None:
+                raise
+            return self._time_is_up(context, call_id)
+        except TaskDeferralError as error:
+            call_id = self._recorded_call_id(context)
+            if call_id is None:
+                raise
+            if self._tries_left(context):
+                raise BlandCallStillActiveError(
+                    f"The trigger that waited for call {call_id} broke ({error}); its log says why. The call goes on, "
+                    "and the next try will wait for it without ringing again."
+                ) from error
+            if self.stop_on_timeout:
+                self._stop_after_timeout(call_id)
+            raise BlandCallTimeoutError(
+                f"The trigger that waited for call {call_id} broke ({error}), and no retries are left. The call was "
+                f"{'stopped' if self.stop_on_timeout else 'left alone (stop_on_timeout=False)'}. Clear the task to get "
+                "its result; nobody will be rung again."
+            ) from error
+
+    def _recorded_call_id(self, context: Context) -> str | None:
+        ti = context["ti"]
+        self._ti = ti
+        found = ti.xcom_pull(task_ids=ti.task_id, key="call_id", map_indexes=ti.map_index)
+        self._call_id = str(found) if found else None
+        return self._call_id
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _tries_left(self, context: Context) -> bool:
+        ti = context["ti"]
+        return int(ti.try_number) <= int(getattr(ti, "max_tries", 0) or 0)
+
+    def _conclude(self, context: Context, details: dict[str, Any]) -> dict[str, Any]:
+        result = result_of(details, include_transcript=self.include_transcript)
+        call_id, outcome = result["call_id"], outcome_of(details)
+        ti = context["ti"]
+        ti.xcom_push(key="outcome", value=str(outcome))
+        masked = mask_number(details.get("to") or self.phone_number)
+        self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
+        decision = verdict(
+            outcome, fail_on=self.fail_on, redial_on=self.redial_on, tries_left=self._tries_left(context)
+        )
+        reason = f" ({details['error_message']})" if details.get("error_message") else ""
+        if decision is Verdict.REDIAL:
+            raise BlandRedialError(
+                f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in redial_on. "
+                "The next try will ring again."
+            )
+        if decision is Verdict.FAIL:
+            raise BlandCallFailedError(
+                f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in fail_on. It is not rung "
+                "again. To ring again after such an outcome, put it into redial_on; to accept it, take it out of "
+                "fail_on."
+            )
+        self._save_delivered(context)
+        return result
+
+    def _save_delivered(self, context: Context) -> None:
+        from dataclasses import replace
+
+        from airflow_provider_bland.operators.placing import IntentStore
+
+        store = IntentStore(context)
+        if record := store.load():
+            store.save(replace(record, delivered=True))
+
+    def _time_is_up(self, context: Context, call_id: str) -> dict[str, Any]:
+        """Stop the call and raise; if it has ended by now, its result is as good as any."""
+        if not self.stop_on_timeout:
+            raise BlandCallStillActiveError(
+                f"Call {call_id} did not end in time, and goes on (stop_on_timeout=False). A retry waits for it again "
+                "without ringing."
+            )
+        try:
+            if not self.hook.stop_call(call_id)["stopped"]:
+                return self._conclude(context, self.hook.get_call(call_id))
+        except BlandError as error:
+            raise BlandCallStillActiveError(
+                f"Call {call_id} did not end in time and could not be stopped: {error} A retry will look at it again "
+                "without ringing; stop it in Bland's dashboard if it must end now."
+            ) from error
+        message = f"Call {call_id} did not end in time and was stopped."
+        if CallOutcome.CANCELED in self.redial_on:
+            raise BlandRedialError(f"{message} A retry may ring again (redial_on).")
+        raise BlandCallTimeoutError(f"{message} A longer timeout gives it more time; nobody is rung again.")
+
+    def _stop_after_timeout(self, call_id: str) -> None:
+        if not self.stop_on_timeout:
+            return
+        try:
+            self.hook.stop_call(call_id)
+        except BlandError as error:
+            self.log.warning("Call %s could not be stopped: %s Stop it in Bland's dashboard.", call_id, error)
+
+    def on_kill(self) -> None:
+        """
+        Stop the call if a user has killed the task.
+
+        A worker that is merely shut down leaves the task instance running in Airflow's database: then the call goes on,
+        and the next try waits for it.
+        """
+        self._killed = True
+        self._stop_if_killed_by_user()
+
+    def _stop_if_killed_by_user(self) -> None:
+        call_id, ti = self._call_id, self._ti
+        if call_id is None or ti is None or not self.stop_on_kill:
+            return
+        if is_in_state(ti, "running", within=1.0):
+            self.log.warning("The worker is being shut down. Call %s goes on; a retry will wait for it.", call_id)
+            return
+        try:
+            self.hook.stop_call_at_once(call_id)
+            self.log.warning("The task was killed; call %s was stopped.", call_id)
+        except BlandError as error:
+            self.log.warning("The task was killed, but call %s was not stopped: %s", call_id, error)
+
+    def _raise_if_killed(self) -> None:
+        if self._killed:
+            self._stop_if_killed_by_user()
+            raise BlandTaskKilledError(
+                f"The task was killed{f' while it waited for call {self._call_id}' if self._call_id else ''}."
+            )
+
+
+class StopCallOperator(BaseOperator):
+    """
+    End one call, or all active calls of the account. Cancels scheduled calls too.
+
+    Stopping a call that has already ended is no failure: the result's ``stopped`` is false.
+
+    :param call_id: id of the call. Give this or ``all_active=True``. Templated.
+    :param all_active: stop every active call of the account, whoever placed it.
+    :param bland_conn_id: connection of type ``bland``. Templated.
+    """
+
+    template_fields: Sequence[str] = ("call_id", "bland_conn_id")
+
+    def __init__(
+        self,
+        *,
+        call_id: str | None = None,
+        all_active: bool = False,
+        bland_conn_id: str = BlandHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.call_id = call_id
+        self.all_active = all_active
+        self.bland_conn_id = bland_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Stop, and return ``{"call_id", "stopped", "message"}``, or ``{"num_calls", "message"}`` for all."""
+        hook = BlandHook(self.bland_conn_id)
+        try:
+            if self.all_active:
+                if self.call_id:
+                    raise BlandValidationError("call_id", "cannot go with all_active=True. Give one of them.")
+                reply = hook.stop_all_calls()
+                self.log.info("Bland is stopping %s active calls.", reply.get("num_calls", "all"))
+                return {"num_calls": reply.get("num_calls"), "message": reply.get("message")}
+            if self.call_id is None:
+                raise BlandValidationError("call_id", "is missing. Give the id of a call, or all_active=True.")
+            result = hook.stop_call(self.call_id)
+        except BlandError as error:
+            raise as_task_error(error) from error
+        self.log.info("Call %s: %s", self.call_id, result["message"])
+        return result
+
+
+class AnalyzeCallOperator(BaseOperator):
+    """
+    Ask questions about a finished call. Bland charges credits for it.
+
+    The result is ``{"call_id", "answers": {question: answer}, "credits_used"}``, answers in the order of the questions.
+
+    :param call_id: id of the call. Templated.
+    :param goal: what the questions are for, in a sentence. Templated.
+    :param questions: pairs of question and expected type, such as ``[["Was she satisfied?", "boolean"]]``, or a dict of
+        question to type. Templated.
+    :param bland_conn_id: connection of type ``bland``. Templated.
+    """
+
+    template_fields: Sequence[str] = ("call_id", "goal", "questions", "bland_conn_id")
+    template_fields_renderers = {"questions": "json"}
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        goal: str,
+        questions: list[list[str]] | list[tuple[str, str]] | dict[str, str],
+        bland_conn_id: str = BlandHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.call_id = call_id
+        self.goal = goal
+        self.questions = questions
+        self.bland_conn_id = bland_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Analyze the call."""
+        from airflow_provider_bland.api import checks
+
+        try:
+            questions = checks.checked("questions", checks.questions, self.questions)
+            result = BlandHook(self.bland_conn_id).analyze_call(self.call_id, self.goal, questions)
+        except BlandAmbiguousError as error:
+            # Bland keeps no record to look at, so a retry would be a blind, second charge.
+            raise failed_for_good(
+                BlandAmbiguousError(
+                    f"{error.message} Bland may have analysed call {self.call_id} and charged for it, and has no "
+                    "record to look at. Clear the task to analyse it again, at a further charge.",
+                    status_code=error.status_code,
+                )
+            ) from error
+        except BlandError as error:
+            raise as_task_error(error) from error
+        self.log.info("Call %s: %d answers, %s credits.", self.call_id, len(result["answers"]), result["credits_used"])
+        return result

@@ -1,0 +1,166 @@
+"""The sensor that waits for a call somebody else has placed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
+from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.times import parse_timestamp
+from airflow_provider_bland.api.waiting import GONE_AFTER, SETTLE_TIMEOUT, CallWatch
+from airflow_provider_bland.exceptions import BlandCallFailedError, as_task_error
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.operators.arguments import default_deferrable, outcomes, seconds
+from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class CallCompletionSensor(BaseSensorOperator):
+    """
+    Wait for the end of a call and return its details plus ``outcome``, as ``SendCallOperator`` does.
+
+    Works with ``mode="poke"``, ``mode="reschedule"`` and ``deferrable=True``. It never rings anybody and never stops
+    the call, which is not its own.
+
+    :param call_id: id of the call. Templated.
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
+    :param wait_for_analysis: after the end, wait for ``analysis`` too, for up to a minute.
+    :param include_transcript: return the transcript too. Off by default: XCom is a database.
+    :param fail_on: outcomes that fail the task.
+    :param bland_conn_id: connection of type ``bland``. Templated.
+    :param poke_interval: seconds between looks. Default 5: calls are short.
+    """
+
+    template_fields: Sequence[str] = ("call_id", "bland_conn_id")
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        deferrable: bool | None = None,
+        wait_for_analysis: bool = False,
+        include_transcript: bool = False,
+        fail_on: Collection[str] = (CallOutcome.FAILED, CallOutcome.UNKNOWN),
+        bland_conn_id: str = BlandHook.default_conn_name,
+        poke_interval: float | timedelta = 5.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=seconds("poke_interval", poke_interval, least=0.1), **kwargs)
+        self.call_id = call_id
+        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.wait_for_analysis = wait_for_analysis
+        self.include_transcript = include_transcript
+        self.fail_on = outcomes("fail_on", fail_on)
+        self.bland_conn_id = bland_conn_id
+        self._hook: BlandHook | None = None
+        self._watch: CallWatch | None = None
+
+    @property
+    def hook(self) -> BlandHook:
+        """The hook of this sensor's connection."""
+        if self._hook is None:
+            self._hook = BlandHook(self.bland_conn_id)
+        return self._hook
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look at the call once."""
+        if self._watch is None:
+            self._watch = CallWatch(wants_analysis=self.wait_for_analysis)
+        try:
+            details = self.hook.get_call(self.call_id)
+        except BlandError as error:
+            fatal = self._watch.failed(error, time.monotonic())
+            if fatal is None and error.permanent and self._rescheduled_for(context) >= GONE_AFTER:
+                fatal = error
+            if fatal is not None:
+                raise as_task_error(fatal) from error
+            self.log.warning("Could not look at call %s: %s", self.call_id, error)
+            return PokeReturnValue(is_done=False)
+        if not self._watch.saw(details, time.monotonic()) and not self._has_had_time_to_settle(details):
+            return PokeReturnValue(is_done=False)
+        return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, details))
+
+    # With mode="reschedule" each look is a process of its own, and its watch starts anew: only dates tell the time.
+
+    def _rescheduled_for(self, context: Context) -> float:
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        return (datetime.now(UTC) - first).total_seconds() if first else 0.0
+
+    def _has_had_time_to_settle(self, details: dict[str, Any]) -> bool:
+        if not self.reschedule or not is_finished(details):
+            return False
+        ended = parse_timestamp(details.get("end_at")) or parse_timestamp(details.get("created_at"))
+        return ended is None or (datetime.now(UTC) - ended).total_seconds() >= SETTLE_TIMEOUT
+
+    def execute(self, context: Context) -> Any:
+        """Wait as the mode says."""
+        if not self.deferrable:
+            return super().execute(context)
+        try:
+            found = self.poke(context)
+        except AirflowFailException as error:
+            if self.soft_fail or getattr(self, "never_fail", False):
+                raise AirflowSkipException(f"Skipping because of soft_fail or never_fail: {error}") from error
+            raise
+        if found.is_done:
+            return found.xcom_value
+        return self._defer(time.time() + float(self.timeout))
+
+    def _defer(self, deadline: float, *, confirm: bool = False) -> Any:
+        from airflow_provider_bland.triggers.calls import CallCompletionTrigger
+
+        interval = float(self.poke_interval)
+        self.defer(
+            trigger=CallCompletionTrigger(
+                call_id=self.call_id,
+                bland_conn_id=self.bland_conn_id,
+                poll_interval=interval,
+                deadline=deadline,
+                wants_analysis=self.wait_for_analysis,
+                confirm=confirm,
+            ),
+            method_name="execute_complete",
+            kwargs={"deadline": deadline},
+            timeout=timedelta(seconds=max(1.0, deadline - time.time()) + interval + 60.0),
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None, *, deadline: float) -> Any:
+        """Take over from the trigger."""
+        found = WaitEvent.of(event, self.call_id)
+        if found.status is WaitStatus.TIMEOUT:
+            raise AirflowSensorTimeout(f"Call {self.call_id} did not end within {self.timeout:g} seconds.")
+        if found.status is WaitStatus.ERROR:
+            raise as_task_error(found.to_error())
+        details = self.hook.get_call(self.call_id)
+        watch = CallWatch()
+        if not watch.saw(details, 0.0) and time.time() < deadline:
+            return self._defer(deadline, confirm=True)
+        return self._conclude(context, details)
+
+    def _conclude(self, context: Context, details: dict[str, Any]) -> dict[str, Any]:
+        result = result_of(details, include_transcript=self.include_transcript)
+        outcome = outcome_of(details)
+        ti = context["ti"]
+        ti.xcom_push(key="call_id", value=result["call_id"])
+        ti.xcom_push(key="outcome", value=str(outcome))
+        self.log.info("Call %s ended: %s.", self.call_id, outcome)
+        if outcome in self.fail_on:
+            reason = f" ({details['error_message']})" if details.get("error_message") else ""
+            raise BlandCallFailedError(
+                f"Call {self.call_id} ended with outcome {outcome}{reason}, which is in fail_on."
+            )
+        return result

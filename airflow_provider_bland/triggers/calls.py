@@ -1,0 +1,114 @@
+"""The trigger that waits for the end of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.waiting import SETTLE_TIMEOUT, CallWatch
+from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
+
+
+class CallCompletionTrigger(BaseTrigger):
+    """
+    Wait for the end of a call, together with all other waits of this triggerer and connection.
+
+    It never places a call: a trigger may run twice.
+
+    :param call_id: id of the call.
+    :param bland_conn_id: connection of type ``bland``; looked up when the trigger runs.
+    :param poll_interval: seconds between looks.
+    :param deadline: epoch seconds at which to give up; ``None`` for never. Absolute, so it survives a restart.
+    :param wants_analysis: after the end, wait for ``analysis`` too.
+    :param settle_timeout: for so many seconds at most.
+    :param stop_on_kill: stop the call when a user kills the deferred task (Airflow 3.3 and later).
+    :param confirm: look at the call itself rather than at the list of calls.
+    """
+
+    def __init__(
+        self,
+        call_id: str,
+        bland_conn_id: str,
+        poll_interval: float = 5.0,
+        deadline: float | None = None,
+        wants_analysis: bool = False,
+        settle_timeout: float = SETTLE_TIMEOUT,
+        stop_on_kill: bool = False,
+        confirm: bool = False,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self.call_id = call_id
+        self.bland_conn_id = bland_conn_id
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.wants_analysis = wants_analysis
+        self.settle_timeout = settle_timeout
+        self.stop_on_kill = stop_on_kill
+        self.confirm = confirm
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, plain JSON."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "call_id": self.call_id,
+                "bland_conn_id": self.bland_conn_id,
+                "poll_interval": self.poll_interval,
+                "deadline": self.deadline,
+                "wants_analysis": self.wants_analysis,
+                "settle_timeout": self.settle_timeout,
+                "stop_on_kill": self.stop_on_kill,
+                "confirm": self.confirm,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the one event that ends the wait."""
+        event = await self._wait()
+        yield TriggerEvent(event.to_json())  # type: ignore[no-untyped-call, unused-ignore]
+
+    async def _wait(self) -> WaitEvent:
+        from airflow_provider_bland.triggers.poller import CallPoller
+
+        watch = CallWatch(wants_analysis=self.wants_analysis, settle_timeout=self.settle_timeout)
+        left = None if self.deadline is None else max(0.0, self.deadline - time.time())
+        try:
+            async with asyncio.timeout(left):
+                await CallPoller.shared(self.bland_conn_id).wait(
+                    self.call_id, interval=self.poll_interval, watch=watch, direct=self.confirm
+                )
+        except TimeoutError:
+            return WaitEvent(WaitStatus.TIMEOUT, self.call_id)
+        except BlandError as error:
+            self.log.warning("Waiting for call %s failed: %s", self.call_id, error)
+            return WaitEvent.of_error(self.call_id, error)
+        return WaitEvent(WaitStatus.FINISHED, self.call_id)
+
+    async def on_kill(self) -> None:
+        """
+        Stop the call if a user has killed the task (Airflow 3.3 and later).
+
+        Airflow 3.3 calls this also when another triggerer has taken the trigger over. Then the task is still deferred,
+        somebody is still on the phone, and nobody wants them hung up on.
+        """
+        if not self.stop_on_kill:
+            return
+        ti = getattr(self, "task_instance", None)
+        if ti is not None and await asyncio.to_thread(_is_deferred, ti):
+            self.log.info("The task is still deferred: call %s goes on.", self.call_id)
+            return
+        from airflow_provider_bland.hooks.bland import BlandHook
+
+        stopped = await BlandHook(self.bland_conn_id).astop_call(self.call_id)
+        self.log.info("The task was killed by a user. Call %s: %s", self.call_id, stopped["message"])
+
+
+def _is_deferred(task_instance: Any) -> bool:
+    from airflow_provider_bland.task_states import is_in_state
+
+    return is_in_state(task_instance, "deferred", within=10.0)

@@ -1,0 +1,77 @@
+"""What a trigger tells the task it resumes. Plain JSON on the way, checked on arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_bland.api import errors
+from airflow_provider_bland.api.errors import BlandError
+
+
+class WaitStatus(StrEnum):
+    """How a wait ended."""
+
+    FINISHED = "finished"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEvent:
+    """
+    The end of a wait for a call.
+
+    :param error: name of the error's class, for ``ERROR``.
+    """
+
+    status: WaitStatus
+    call_id: str
+    error: str | None = None
+    message: str | None = None
+    status_code: int | None = None
+
+    @classmethod
+    def of_error(cls, call_id: str, error: BlandError) -> WaitEvent:
+        """Tell of an error."""
+        return cls(WaitStatus.ERROR, call_id, type(error).__name__, error.message, error.status_code)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the payload of a ``TriggerEvent``."""
+        payload: dict[str, Any] = {"status": str(self.status), "call_id": self.call_id}
+        if self.status is WaitStatus.ERROR:
+            payload |= {"error": self.error, "message": self.message, "status_code": self.status_code}
+        return payload
+
+    @classmethod
+    def of(cls, payload: Any, call_id: str) -> WaitEvent:
+        """
+        Check what arrived.
+
+        :param payload: what the task was resumed with.
+        :param call_id: the call the task waits for.
+        :raises BlandError: if the event is missing, unknown, or about another call: none of that is success.
+        """
+        if not isinstance(payload, Mapping) or payload.get("status") not in set(WaitStatus):
+            raise BlandError(
+                f"The task that waits for call {call_id} was resumed with an event that is not ours: {payload!r:.200}. "
+                "A retry waits for the call again, without ringing."
+            )
+        if payload.get("call_id") != call_id:
+            raise BlandError(f"The task that waits for call {call_id} was told about call {payload.get('call_id')!r}.")
+        return cls(
+            WaitStatus(payload["status"]),
+            call_id,
+            payload.get("error"),
+            payload.get("message"),
+            payload.get("status_code"),
+        )
+
+    def to_error(self) -> BlandError:
+        """The error that ended the wait, as the type it was."""
+        kind = getattr(errors, self.error or "", BlandError)
+        if not (isinstance(kind, type) and issubclass(kind, BlandError)) or kind is errors.BlandValidationError:
+            kind = BlandError
+        return kind(self.message or f"Waiting for call {self.call_id} failed.", status_code=self.status_code)

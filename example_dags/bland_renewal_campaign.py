@@ -1,0 +1,75 @@
+"""
+Every weekday, ring the customers whose contract ends soon: one mapped task for each row.
+
+Each recipient is an own task instance with its own retries, so one busy line does not hold up the rest, and nobody is
+rung twice. ``redial_on`` and ``retries`` are the redial schedule: no-answer and busy are rung once more, later.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_bland.operators.calls import SendCallOperator
+
+with DAG(
+    dag_id="bland_renewal_campaign",
+    # Ten in the morning on weekdays, in the time zone of the people who are rung.
+    schedule="0 10 * * 1-5",
+    start_date=pendulum.datetime(2026, 1, 1, tz="America/New_York"),
+    catchup=False,
+    max_active_runs=1,
+    tags=["bland", "example"],
+    doc_md=__doc__,
+):
+
+    @task
+    def due_for_renewal() -> list[dict[str, str]]:
+        """Stands for a query of your warehouse. The numbers belong to the sandbox."""
+        return [
+            {"name": "Ada", "plan": "Home", "phone_number": "+14155550100"},
+            {"name": "Ben", "plan": "Office", "phone_number": "+14155550101"},
+            {"name": "Cleo", "plan": "Home", "phone_number": "+14155550102"},
+            {"name": "Dev", "plan": "Office", "phone_number": "+14155550116"},
+        ]
+
+    @task
+    def calls_for(rows: list[dict[str, str]]) -> list[dict[str, object]]:
+        """From a row to the arguments of a call."""
+        return [
+            {
+                "phone_number": row["phone_number"],
+                "task": f"You call {row['name']}, whose {row['plan']} plan ends this month. Ask if they want to renew.",
+                "metadata": {"customer": row["name"], "plan": row["plan"]},
+            }
+            for row in rows
+        ]
+
+    ring = SendCallOperator.partial(
+        task_id="ring",
+        analysis_schema={"wants_to_renew": "boolean"},
+        voicemail_action="hangup",
+        max_duration=5,
+        deferrable=True,
+        poll_interval=2,
+        redial_on=["no-answer", "busy"],
+        retries=1,
+        # In a real campaign rather half a day; short here, so that the example ends while you watch.
+        retry_delay=timedelta(seconds=5),
+        # Paces the campaign: so many people are rung at once.
+        max_active_tis_per_dagrun=4,
+    ).expand_kwargs(calls_for(due_for_renewal()))
+
+    @task(trigger_rule="all_done")
+    def report(calls: list[dict[str, object]]) -> dict[str, int]:
+        """Count the outcomes."""
+        counts: dict[str, int] = {}
+        for call in calls:
+            outcome = str(call["outcome"])
+            counts[outcome] = counts.get(outcome, 0) + 1
+            print(f"{call['metadata']}: {outcome}, {call.get('analysis')}")
+        return counts
+
+    report(ring.output)
