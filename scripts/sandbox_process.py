@@ -1,0 +1,145 @@
+"""The Bland sandbox as a process, with its control API."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+from processes import ManagedProcess, ProcessDiedError, wait_until
+
+API_KEY = "sandbox-key"
+_START_SECONDS = 60
+_LISTENING = re.compile(r"Bland sandbox listening on (http://127\.0\.0\.1:(\d+))")
+
+
+class SandboxProcess:
+    """
+    The sandbox, for as long as the `with` block lasts.
+
+    :param log_path: where its output is kept
+    :param port: 0 for a free one; `restart` keeps it
+    :param speed: how many times faster than a real call everything happens
+    :param options: further command line options
+    """
+
+    def __init__(self, log_path: Path, port: int = 0, speed: float = 20, options: Sequence[str] = ()) -> None:
+        self.port = port
+        self.url = ""
+        self._speed = speed
+        self._options = list(options)
+        self._log_path = log_path
+        self._process: ManagedProcess | None = None
+        self._session = requests.Session()
+        # No proxy, no .netrc: the server is on this machine.
+        self._session.trust_env = False
+
+    def __enter__(self) -> SandboxProcess:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def process(self) -> ManagedProcess:
+        """The process, e.g. to freeze it."""
+        if self._process is None:
+            raise RuntimeError("the sandbox was never started")
+        return self._process
+
+    @property
+    def connection(self) -> dict[str, str]:
+        """The fields of an Airflow connection to this sandbox."""
+        return {"conn_type": "bland", "host": self.url, "password": API_KEY}
+
+    def start(self) -> None:
+        """Start the sandbox and wait until it listens."""
+        argv = [sys.executable, "-m", "airflow_provider_bland.sandbox"]
+        argv += ["--port", str(self.port), "--speed", f"{self._speed:g}", "--api-key", API_KEY, *self._options]
+        process = self._process = ManagedProcess(
+            "sandbox", argv, env={**os.environ, "PYTHONUNBUFFERED": "1"}, log_path=self._log_path
+        )
+        offset = self._log_path.stat().st_size if self._log_path.exists() else 0
+        process.start()
+
+        def look() -> re.Match[str] | None:
+            match = _LISTENING.search(self._log_path.read_text(errors="replace")[offset:])
+            if match is None and not process.alive:
+                raise ProcessDiedError(f"The Bland sandbox ended by itself\n{process.tail()}")
+            return match
+
+        try:
+            found = wait_until(look, _START_SECONDS, "the Bland sandbox to listen", context=process.tail)
+            assert found is not None
+            self.url, self.port = found[1], int(found[2])
+            wait_until(self.rings, 10, "the Bland sandbox to answer", accept=lambda _: True, passing=(OSError,))
+        except BaseException:
+            process.kill()
+            raise
+
+    def stop(self) -> None:
+        """End the sandbox gracefully."""
+        if self._process is not None:
+            self._process.terminate(grace=5)
+
+    def kill(self) -> None:
+        """SIGKILL the sandbox."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        """Start the sandbox again on the same port."""
+        self.stop()
+        self.start()
+
+    # --- control API --------------------------------------------------------------------------------------------
+
+    def request(self, method: str, path: str, json: object = None, params: Mapping[str, Any] | None = None) -> Any:
+        """
+        Send a request, with the API key, and return the parsed reply.
+
+        :raises requests.RequestException: if there is no reply, or one of 400 and above
+        """
+        headers = {"authorization": API_KEY}
+        reply = self._session.request(method, self.url + path, json=json, params=params, headers=headers, timeout=10)
+        reply.raise_for_status()
+        return reply.json() if reply.content else None
+
+    def rings(self) -> Any:
+        """Return the ledger of rings: how often each number was rung."""
+        return self.request("GET", "/sandbox/rings")
+
+    def calls(self, live: bool = False) -> Any:
+        """Return the calls the sandbox knows, or only those under way."""
+        return self.request("GET", "/sandbox/calls", params={"live": "true"} if live else None)
+
+    def requests(self) -> Any:
+        """Return the requests of clients, in order."""
+        return self.request("GET", "/sandbox/requests")
+
+    def reset(self) -> None:
+        """Forget all calls, rings, requests and faults."""
+        self.request("POST", "/sandbox/reset")
+
+    def settings(self, **changes: Any) -> Any:
+        """Change settings, e.g. `speed`."""
+        return self.request("POST", "/sandbox/settings", json=changes)
+
+    def fault(self, **fault: Any) -> Any:
+        """Order a fault for requests to come."""
+        return self.request("POST", "/sandbox/faults", json=fault)
+
+    def clear_faults(self) -> None:
+        """Take all faults back."""
+        self.request("DELETE", "/sandbox/faults")
+
+    def call_details(self, call_id: str) -> dict[str, Any]:
+        """Return a call as Bland's own API tells it."""
+        return dict(self.request("GET", f"/v1/calls/{call_id}"))
