@@ -1,0 +1,77 @@
+# Everything a visitor or developer runs. Needs make and Python 3.11 to 3.13; the rest goes into .venv, made on demand.
+# pip decides by its own configuration where packages come from.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# The first interpreter that Airflow supports and that can make virtual environments. Or say: make PYTHON=/path/to/python
+USABLE := import sys, venv, ensurepip; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	$$p -c '$(USABLE)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
+# What `make constraints` resolves for.
+PYTHONS ?= python3.11 python3.12 python3.13
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --quiet --quiet -c constraints.txt
+CODE := airflow_provider_bland scripts tests benchmarks example_dags
+# From quick to slow.
+TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
+TESTS += $(filter-out $(TESTS) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+
+.PHONY: help demo up test lint unit chaos bench constraints clean
+
+help: ## Show this list
+	@echo "Usage: make TARGET"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+		printf '  %-12s %s\n' "$$target" "$$text"; done
+
+demo: $(VENV)/.demo ## Watch one DAG phone a virtual customer and act on what was said (nobody is dialled)
+	@$(PY) scripts/demo.py
+
+up: $(VENV)/.demo ## Airflow with its UI, the example DAGs and the sandbox, until Ctrl-C
+	@$(PY) scripts/up.py
+
+test: lint $(VENV)/.dev ## All checks: style, types, and tests up to a real Airflow
+	@$(PY) -m pytest -m 'not chaos' $(TESTS)
+	@echo "make test: all checks passed."
+
+lint: $(VENV)/.dev ## Style and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@MYPYPATH=scripts $(PY) -m mypy airflow_provider_bland scripts
+
+unit: $(VENV)/.dev ## The tests that need no Airflow processes (seconds)
+	@$(PY) -m pytest -m 'not chaos and not airflow' $(TESTS)
+
+chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under way (minutes)
+	@$(PY) -m pytest -m chaos tests/chaos
+
+bench: $(VENV)/.dev ## Measure what waiting for many calls costs
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+constraints: ## Write constraints.txt anew, with today's versions for each of $(PYTHONS)
+	@$(or $(PYTHON),python3) scripts/make_constraints.py $(PYTHONS)
+
+clean: ## Remove the virtual environment, the Airflow of `make up` and all caches
+	rm -rf $(VENV) .airflow build dist *.egg-info .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A changed dependency list means a new environment: what was left out must not linger.
+$(VENV)/.made: pyproject.toml constraints.txt
+	@$(if $(PYTHON),,echo "No Python 3.11 to 3.13 with the venv module found. Install one (Debian: apt install" \
+		"python3 python3-venv) or name it: make PYTHON=/path/to/python"; exit 1)
+	@$(PYTHON) -c '$(USABLE)' || { echo "$(PYTHON) is not a Python 3.11 to 3.13 with the venv module."; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made
+	@test -e $(VENV)/.dev || { \
+		echo "Installing Airflow and the provider into $(VENV), once. This takes a minute or two."; \
+		$(PIP) --editable '.[sandbox]'; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made
+	@echo "Installing Airflow, the provider and the test tools into $(VENV), once. This takes a minute or two."
+	@$(PIP) --editable '.[dev]'
+	@touch $@
