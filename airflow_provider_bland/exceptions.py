@@ -9,6 +9,27 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_bland.api.errors import BlandError
 
+try:
+    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+except ImportError:  # Airflow 2.11 has one class for both, and tells a timeout by its words
+    from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef, attr-defined, unused-ignore]
+
+    TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc, assignment, unused-ignore]
+
+__all__ = [
+    "BlandCallConflictError",
+    "BlandCallFailedError",
+    "BlandCallStillActiveError",
+    "BlandCallTimeoutError",
+    "BlandRedialError",
+    "BlandTaskKilledError",
+    "TaskDeferralError",
+    "TaskDeferralTimeout",
+    "as_task_error",
+    "failed_for_good",
+    "is_deferral_timeout",
+]
+
 
 class BlandCallFailedError(AirflowFailException):
     """A call ended with an outcome in ``fail_on``, and may not ring again. Uses up no retries."""
@@ -32,6 +53,13 @@ class BlandCallStillActiveError(AirflowException):
 
 class BlandTaskKilledError(AirflowException):
     """The task was killed while it was working."""
+
+
+def is_deferral_timeout(error: BaseException) -> bool:
+    """Whether Airflow ended a deferral because its timeout passed, rather than because the trigger broke."""
+    if TaskDeferralTimeout is TaskDeferralError:
+        return str(error) == "Trigger timeout"
+    return isinstance(error, TaskDeferralTimeout)
 
 
 def as_task_error(error: BlandError) -> Exception:

@@ -143,6 +143,14 @@ class AirflowApi:
 
         return self.wait(look, timeout, f"DAG {dag_id} to be parsed", accept=fresh)
 
+    def set_paused(self, dag_id: str, paused: bool) -> None:
+        """Pause or unpause a DAG."""
+        self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
+
+    def pool(self, name: str = "default_pool") -> dict[str, Any]:
+        """Return a pool's slots: `running_slots`, `deferred_slots`, `open_slots`, ..."""
+        return dict(self.request("GET", f"/pools/{name}"))
+
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, logical_date: datetime | None = None) -> str:
         """Start a run as the UI's trigger button does, and return its id."""
         body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": dict(conf or {})}

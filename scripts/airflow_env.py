@@ -40,7 +40,7 @@ def build_env(
     load_examples: bool = False,
 ) -> dict[str, str]:
     """
-    Return the environment for Airflow in `home`, with secrets made up on the spot.
+    Return the environment for Airflow in `home`, with secrets made up for it.
 
     :param home: AIRFLOW_HOME; holds the database, the logs and the simple auth manager's file
     :param dags_folder: where the DAG files are
@@ -55,15 +55,13 @@ def build_env(
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__LOAD_EXAMPLES": str(load_examples),
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "CORE__TEST_CONNECTION": "Enabled",
         "CORE__MP_START_METHOD": "fork",
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / DATABASE}?timeout={_SQLITE_BUSY_SECONDS}",
-        "API__SECRET_KEY": secrets.token_urlsafe(32),
-        "API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
+        **_own_secrets(home),
     }
     env.update({f"AIRFLOW__{name}": value for name, value in settings.items()})
     env.update({f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in (connections or {}).items()})
@@ -120,6 +118,21 @@ def migrated_home(
     Path(env["AIRFLOW__CORE__DAGS_FOLDER"]).mkdir(parents=True, exist_ok=True)
     migrate(env)
     return env
+
+
+def _own_secrets(home: Path) -> dict[str, str]:
+    """Return the secrets of a home, made at first use; what is encrypted in its database outlives a restart."""
+    kept = home / "secrets.json"
+    if not kept.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        made = {
+            "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "API__SECRET_KEY": secrets.token_urlsafe(32),
+            "API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
+        }
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(made))
+    return dict(json.loads(kept.read_text()))
 
 
 def _template_path() -> Path | None:

@@ -22,8 +22,11 @@ from airflow_provider_bland.exceptions import (
     BlandCallTimeoutError,
     BlandRedialError,
     BlandTaskKilledError,
+    TaskDeferralError,
+    TaskDeferralTimeout,
     as_task_error,
     failed_for_good,
+    is_deferral_timeout,
 )
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import CALL_URL_KEY, BlandCallLink
@@ -418,19 +421,14 @@ class SendCallOperator(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to the call when Airflow itself ends the deferral: its timeout passed, or the trigger broke."""
-        from airflow.providers.common.compat.sdk import TaskDeferralError, TaskDeferralTimeout
-
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralTimeout:
+        except (TaskDeferralTimeout, TaskDeferralError) as error:
             call_id = self._recorded_call_id(context)
             if call_id is None:
                 raise
-            return self._time_is_up(context, call_id)
-        except TaskDeferralError as error:
-            call_id = self._recorded_call_id(context)
-            if call_id is None:
-                raise
+            if is_deferral_timeout(error):
+                return self._time_is_up(context, call_id)
             if self._tries_left(context):
                 raise BlandCallStillActiveError(
                     f"The trigger that waited for call {call_id} broke ({error}); its log says why. The call goes on, "
