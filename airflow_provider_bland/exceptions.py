@@ -11,9 +11,12 @@ from airflow_provider_bland.api.errors import BlandError
 
 try:
     from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+
+    _TIMEOUT_HAS_A_CLASS = True
 except ImportError:  # Airflow 2.11 has one class for both, and tells a timeout by its words
     from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef, attr-defined, unused-ignore]
 
+    _TIMEOUT_HAS_A_CLASS = False
     TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc, assignment, unused-ignore]
 
 __all__ = [
@@ -57,9 +60,7 @@ class BlandTaskKilledError(AirflowException):
 
 def is_deferral_timeout(error: BaseException) -> bool:
     """Whether Airflow ended a deferral because its timeout passed, rather than because the trigger broke."""
-    if TaskDeferralTimeout is TaskDeferralError:
-        return str(error) == "Trigger timeout"
-    return isinstance(error, TaskDeferralTimeout)
+    return isinstance(error, TaskDeferralTimeout) and (_TIMEOUT_HAS_A_CLASS or str(error) == "Trigger timeout")
 
 
 def as_task_error(error: BlandError) -> Exception:

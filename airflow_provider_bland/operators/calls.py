@@ -443,9 +443,13 @@ class SendCallOperator(BaseOperator):
             ) from error
 
     def _recorded_call_id(self, context: Context) -> str | None:
-        ti = context["ti"]
-        self._ti = ti
-        found = ti.xcom_pull(task_ids=ti.task_id, key="call_id", map_indexes=ti.map_index)
+        from airflow_provider_bland.operators.placing import IntentStore
+
+        self._ti = ti = context["ti"]
+        record = IntentStore(context).load()
+        found = record.call_id if record else None
+        # XCom lasts over a deferral, though not over a retry.
+        found = found or ti.xcom_pull(task_ids=ti.task_id, key="call_id", map_indexes=ti.map_index)
         self._call_id = str(found) if found else None
         return self._call_id
 
