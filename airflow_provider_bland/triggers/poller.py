@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -66,6 +67,10 @@ class _Waiter:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
+async def _unconnected(request: BlandRequest) -> Any:
+    raise AssertionError(f"{request} before the poller was connected")
+
+
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, CallPoller]] = WeakKeyDictionary()
 
 
@@ -84,6 +89,8 @@ class CallPoller:
         self._task: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
         self._transport: AsyncTransport | None = None
+        self._send: Callable[[BlandRequest], Awaitable[Any]] = _unconnected
+        self._renew = False
         # What the list has said of calls lately, ours and others': id -> whether finished.
         self._known: OrderedDict[str, bool] = OrderedDict()
         self._next_sweep = 0.0
@@ -175,8 +182,11 @@ class CallPoller:
 
     async def _tick(self) -> None:
         self._pause = 0.0
-        if not await self._connect():
+        transport = await self._connect()
+        if transport is None:
             return
+        # One attempt each: the next interval is the next one.
+        self._send = functools.partial(transport.send, max_attempts=1)
         now = self._loop.time()
         if self._count <= DIRECT_LIMIT:
             await self._look_at(self._all())
@@ -189,7 +199,7 @@ class CallPoller:
                 await self._read_list()
                 self._auth_failures = 0
             except BlandError as error:
-                await self._list_failed(error)
+                self._list_failed(error)
         await self._look_at(direct + self._overdue())
 
     def _all(self) -> list[_Waiter]:
@@ -273,9 +283,12 @@ class CallPoller:
                         waiter.done.set_result(None)
         return news, ours
 
-    async def _list_failed(self, error: BlandError) -> None:
+    def _list_failed(self, error: BlandError) -> None:
         if isinstance(error, BlandAuthError):
-            await self._key_refused(error)
+            self._auth_failures += 1
+            self._renew = True
+            if self._auth_failures >= AUTH_LOOKS:
+                self._fail_all(error)
         elif isinstance(error, BlandServerError | BlandConnectionError | BlandRateLimitError):
             log.warning("Could not list calls; %d waits go on: %s", self._count, error)
             self._pause = error.retry_after or 0.0
@@ -300,9 +313,8 @@ class CallPoller:
             call = await self._send(requests.get_call(waiter.call_id))
         except BlandError as error:
             fatal = waiter.watch.failed(error, self._loop.time())
-            if isinstance(error, BlandAuthError) and fatal is None:
-                # Perhaps the key was replaced in the connection.
-                await self._close()
+            if isinstance(error, BlandAuthError):
+                self._renew = True
             if isinstance(error, BlandRateLimitError):
                 self._pause = max(self._pause, error.retry_after or 0.0)
             if fatal is not None and not waiter.done.done():
@@ -321,7 +333,11 @@ class CallPoller:
 
     # --- the connection -------------------------------------------------------------------------------------------
 
-    async def _connect(self) -> bool:
+    async def _connect(self) -> AsyncTransport | None:
+        if self._renew:
+            # Bland refused the key. Perhaps somebody has replaced it in the connection since.
+            await self._close()
+            self._renew = False
         if self._transport is None:
             from airflow_provider_bland.api.transport import AsyncTransport
 
@@ -329,25 +345,10 @@ class CallPoller:
                 settings = await BlandHook(self.bland_conn_id).aget_settings()
             except BlandError as error:
                 self._fail_all(error)
-                return False
-            self._transport = AsyncTransport(settings)
-        return True
-
-    async def _send(self, request: BlandRequest) -> Any:
-        if self._transport is None and not await self._connect():
-            raise BlandServerError("The connection to Bland is being renewed.")
-        transport = self._transport
-        if transport is None:
-            raise BlandServerError("The connection to Bland is being renewed.")
-        # One attempt: the next interval is the next one.
-        return await transport.send(request, max_attempts=1)
-
-    async def _key_refused(self, error: BlandAuthError) -> None:
-        """Read the connection again, for somebody may have replaced the key; give up if that was it."""
-        self._auth_failures += 1
-        await self._close()
-        if self._auth_failures >= AUTH_LOOKS:
-            self._fail_all(error)
+                return None
+            # In a thread: it imports an HTTP library and reads certificates.
+            self._transport = await asyncio.to_thread(AsyncTransport, settings)
+        return self._transport
 
     def _fail_all(self, error: BlandError) -> None:
         for waiter in self._all():
