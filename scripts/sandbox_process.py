@@ -112,17 +112,22 @@ class SandboxProcess:
         reply.raise_for_status()
         return reply.json() if reply.content else None
 
-    def rings(self) -> Any:
-        """Return the ledger of rings: how often each number was rung."""
-        return self.request("GET", "/sandbox/rings")
+    def rings(self) -> dict[str, Any]:
+        """Return the ledger: `rings` (how often each number rang), `events` (one by one) and `total`."""
+        return dict(self.request("GET", "/sandbox/rings"))
 
-    def calls(self, live: bool = False) -> Any:
-        """Return the calls the sandbox knows, or only those under way."""
-        return self.request("GET", "/sandbox/calls", params={"live": "true"} if live else None)
+    def ring_count(self, number: str | None = None) -> int:
+        """Return how often a number (or any) rang."""
+        ledger = self.rings()
+        return int(ledger["total"] if number is None else ledger["rings"].get(number, 0))
 
-    def requests(self) -> Any:
-        """Return the requests of clients, in order."""
-        return self.request("GET", "/sandbox/requests")
+    def calls(self, live: bool = False) -> list[dict[str, Any]]:
+        """Return the calls the sandbox knows, or only those under way, oldest first."""
+        return list(self.request("GET", "/sandbox/calls", params={"live": "true"} if live else None)["calls"])
+
+    def requests(self) -> dict[str, Any]:
+        """Return how many `requests` came per method and route, and their `total`."""
+        return dict(self.request("GET", "/sandbox/requests"))
 
     def reset(self) -> None:
         """Forget all calls, rings, requests and faults."""
