@@ -1,0 +1,98 @@
+"""Time: how it passes for simulated calls, and how Bland writes it."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from airflow_provider_bland.sandbox.settings import Settings
+
+
+class Clock:
+    """
+    Real time, and the simulated time that passes ``speed`` times faster.
+
+    Moments are real Unix times, so that they stay meaningful over a restart; only durations are scaled.
+
+    :param settings: read at every use, since speed and skew may change while the sandbox runs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def now(self) -> float:
+        """Return the real time."""
+        return time.time()
+
+    def real(self, simulated: float) -> float:
+        """Return how many real seconds a simulated duration takes."""
+        return simulated / self._settings.speed
+
+    def simulated(self, real: float) -> float:
+        """Return how many simulated seconds pass in a real duration."""
+        return real * self._settings.speed
+
+    def stamp(self, moment: float) -> float:
+        """Return what Bland's clock shows at a real moment."""
+        return moment + self._settings.clock_skew
+
+
+def iso_micro(stamp: float) -> str:
+    """Write a time the way ``created_at`` is written."""
+    return datetime.fromtimestamp(stamp, UTC).isoformat(timespec="microseconds")
+
+
+def iso_milli(stamp: float) -> str:
+    """Write a time the way ``started_at`` of a webhook is written."""
+    return datetime.fromtimestamp(stamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_second(stamp: float) -> str:
+    """Write a time the way ``end_at`` is written: whole seconds, yet with milliseconds."""
+    return datetime.fromtimestamp(round(stamp), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_START_TIME: Final = re.compile(
+    r"^(?P<moment>\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s*(?P<offset>Z|[+-]\d\d:?\d\d)?$"
+)
+
+
+def parse_start_time(text: str) -> float | None:
+    """
+    Read a ``start_time`` such as ``2021-01-01 12:00:00 -05:00``; the offset may be missing (UTC).
+
+    :return: the Unix time, or ``None`` when the text is no time.
+    """
+    found = _START_TIME.match(text.strip())
+    if found is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(found["moment"] + (found["offset"] or "+00:00"))
+    except ValueError:
+        return None
+    return moment.timestamp()
+
+
+_DATE: Final = re.compile(r"^\d{4}-\d\d-\d\d$")
+
+
+def parse_filter_date(text: str, zone: ZoneInfo, *, end: bool) -> tuple[float, bool]:
+    """
+    Read a date filter of the list: a day in a zone, or a moment in ISO 8601.
+
+    :param text: ``YYYY-MM-DD`` or a full time; without an offset it is read in the zone.
+    :param zone: the zone of days.
+    :param end: of a day, return the moment it ends instead of the one it begins.
+    :return: the Unix time, and whether the text was a day.
+    :raises ValueError: when the text is neither.
+    """
+    text = text.strip()
+    if _DATE.match(text):
+        day = datetime.fromisoformat(text).replace(tzinfo=zone)
+        return (day + timedelta(days=1) if end else day).timestamp(), True
+    # A plus sign that was not percent-encoded arrives as a space.
+    moment = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text) if "T" in text else text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp(), False

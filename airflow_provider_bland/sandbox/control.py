@@ -1,0 +1,100 @@
+"""The control API under ``/sandbox``: for tests and curious people, without a key, for this machine only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from airflow_provider_bland.sandbox import numbers
+from airflow_provider_bland.sandbox.app import Endpoints, json_body
+from airflow_provider_bland.sandbox.faults import Fault, fault_from
+from airflow_provider_bland.sandbox.replies import Reply, error
+
+
+def register(endpoints: Endpoints, faults: list[Fault]) -> None:
+    """Add the routes."""
+    sandbox, on = endpoints.sandbox, endpoints.on
+
+    @on("GET", "/sandbox/numbers")
+    async def magic_numbers(request: Request) -> Reply:
+        return Reply(numbers.as_json())
+
+    @on("GET", "/sandbox/rings")
+    async def rings(request: Request) -> Reply:
+        return Reply(sandbox.rings())
+
+    @on("GET", "/sandbox/calls")
+    async def calls(request: Request) -> Reply:
+        live_only = request.query_params.get("live", "").lower() in ("true", "1")
+        return Reply({"calls": sandbox.overview(live_only=live_only)})
+
+    @on("POST", "/sandbox/calls/{call_id}/end")
+    async def end_call(request: Request) -> Reply:
+        body = await _object(request)
+        try:
+            call = sandbox.end_call(request.path_params["call_id"], str(body.get("outcome", "human")))
+        except KeyError:
+            return error(404, "No such live call.")
+        except ValueError as problem:
+            return error(400, str(problem))
+        return Reply({"call_id": call.call_id, "queue_status": call.queue_status, "status": call.status})
+
+    @on("GET", "/sandbox/requests")
+    async def requests(request: Request) -> Reply:
+        return Reply(sandbox.requests())
+
+    @on("POST", "/sandbox/requests/reset")
+    async def reset_requests(request: Request) -> Reply:
+        sandbox.reset_requests()
+        return Reply(sandbox.requests())
+
+    @on("POST", "/sandbox/reset")
+    async def reset(request: Request) -> Reply:
+        sandbox.reset()
+        faults.clear()
+        return Reply({"status": "success"})
+
+    @on("GET", "/sandbox/settings")
+    async def settings(request: Request) -> Reply:
+        return Reply(sandbox.settings.as_dict())
+
+    @on("POST", "/sandbox/settings")
+    async def change_settings(request: Request) -> Reply:
+        try:
+            return Reply(sandbox.change_settings(await _object(request)))
+        except ValueError as problem:
+            return error(400, str(problem))
+
+    @on("GET", "/sandbox/faults")
+    async def list_faults(request: Request) -> Reply:
+        return Reply({"faults": [fault.as_json() for fault in faults]})
+
+    @on("POST", "/sandbox/faults")
+    async def add_fault(request: Request) -> Reply:
+        try:
+            fault = fault_from(await json_body(request))
+        except ValueError as problem:
+            return error(400, str(problem))
+        faults.append(fault)
+        return Reply({"faults": [each.as_json() for each in faults]})
+
+    @on("DELETE", "/sandbox/faults")
+    async def clear_faults(request: Request) -> Reply:
+        faults.clear()
+        return Reply({"faults": []})
+
+    @on("POST", "/sandbox/keys")
+    async def keys(request: Request) -> Reply:
+        body = await _object(request)
+        try:
+            sandbox.change_keys(body)
+        except ValueError as problem:
+            return error(400, str(problem))
+        scopes = sandbox.keys.scopes
+        return Reply({"revoked": sandbox.keys.revoked, "scopes": None if scopes is None else sorted(scopes)})
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = await json_body(request)
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,262 @@
+"""
+The list of calls: rows kept in order, so that a page costs what it holds and not what the sandbox holds.
+
+Filters: docs.bland.ai/api-v1/get/calls.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from airflow_provider_bland.sandbox.clock import parse_filter_date
+from airflow_provider_bland.sandbox.settings import Settings
+
+MAX_ROWS: Final = 1000
+
+Key = tuple[float, int, str]
+
+
+@dataclass(slots=True)
+class Row:
+    """What the list knows of a call: a snapshot, which may be older than the call."""
+
+    call_id: str
+    seq: int
+    created_at: float
+    updated_at: float
+    completed: bool
+    number: str
+    from_number: str
+    batch_id: str | None
+    campaign_id: str | None
+    answered_by: str | None
+    call_length: float | None
+    text: str
+
+    def key(self, sort: str) -> Key:
+        """Return the place in an order."""
+        return (self.updated_at if sort == "updated_at" else self.created_at, self.seq, self.call_id)
+
+
+@dataclass
+class Query:
+    """A request for rows."""
+
+    start: int = 0
+    count: int = MAX_ROWS
+    ascending: bool = False
+    sort: str = "created_at"
+    completed: bool | None = None
+    number: str | None = None
+    batch_id: str | None = None
+    created: tuple[float, float] = (float("-inf"), float("inf"))
+    tests: list[Callable[[Row], bool]] = field(default_factory=list)
+
+
+class ListIndex:
+    """Rows in every order that clients ask for."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self._orders: dict[tuple[str, bool | None], list[Key]] = {
+            (sort, completed): [] for sort in ("created_at", "updated_at") for completed in (None, True, False)
+        }
+        self._by_number: dict[str, dict[str, Row]] = {}
+        self._by_batch: dict[str, dict[str, Row]] = {}
+
+    def put(self, row: Row) -> None:
+        """Add a row, or replace the call's older one."""
+        old = self.rows.get(row.call_id)
+        for (sort, completed), order in self._orders.items():
+            new_key = row.key(sort) if completed in (None, row.completed) else None
+            old_key = old.key(sort) if old is not None and completed in (None, old.completed) else None
+            if new_key == old_key:
+                continue
+            if old_key is not None:
+                del order[bisect_left(order, old_key)]
+            if new_key is not None:
+                insort(order, new_key)
+        self.rows[row.call_id] = row
+        self._by_number.setdefault(row.number, {})[row.call_id] = row
+        if row.batch_id:
+            self._by_batch.setdefault(row.batch_id, {})[row.call_id] = row
+
+    def remove(self, call_id: str) -> None:
+        """Take a row out, if it is there."""
+        row = self.rows.pop(call_id, None)
+        if row is None:
+            return
+        for (sort, completed), order in self._orders.items():
+            if completed in (None, row.completed):
+                del order[bisect_left(order, row.key(sort))]
+        self._by_number[row.number].pop(call_id)
+        if row.batch_id:
+            self._by_batch[row.batch_id].pop(call_id)
+
+    def select(self, query: Query) -> tuple[int, list[Row]]:
+        """Return how many rows fit a query, and the page asked for."""
+        if query.number is not None:
+            return self._filtered(self._by_number.get(query.number, {}).values(), query)
+        if query.batch_id is not None:
+            return self._filtered(self._by_batch.get(query.batch_id, {}).values(), query)
+        order = self._orders[(query.sort, query.completed)]
+        low, high = 0, len(order)
+        if query.sort == "created_at":
+            low = bisect_left(order, (query.created[0],))
+            high = bisect_left(order, (query.created[1], MAX_SEQ))
+        elif query.created != (float("-inf"), float("inf")):
+            return self._filtered((self.rows[key[2]] for key in order), query)
+        if query.tests:
+            return self._filtered((self.rows[key[2]] for key in order[low:high]), query)
+        total = max(0, high - low)
+        if query.ascending:
+            first = low + query.start
+            keys = order[first : min(high, first + query.count)]
+        else:
+            last = high - query.start
+            keys = order[max(low, last - query.count) : max(low, last)][::-1]
+        return total, [self.rows[key[2]] for key in keys]
+
+    def _filtered(self, rows: Iterable[Row], query: Query) -> tuple[int, list[Row]]:
+        low, high = query.created
+        fitting = [
+            row
+            for row in rows
+            if low <= row.created_at <= high
+            and (query.completed is None or row.completed is query.completed)
+            and (query.batch_id is None or row.batch_id == query.batch_id)
+            and all(test(row) for test in query.tests)
+        ]
+        fitting.sort(key=lambda row: row.key(query.sort), reverse=not query.ascending)
+        return len(fitting), fitting[query.start : query.start + query.count]
+
+
+MAX_SEQ: Final = 1 << 62
+
+
+def page(index: ListIndex, query: Query) -> bytes:
+    """Return the body of a page; rows are kept as JSON text, so that a page is a matter of joining."""
+    total, rows = index.select(query)
+    return (
+        f'{{"total_count": {total}, "count": {len(rows)}, "calls": [' + ", ".join(row.text for row in rows) + "]}"
+    ).encode()
+
+
+def row_text(shown: dict[str, Any]) -> str:
+    """Return a row as JSON text."""
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def read_query(params: Mapping[str, str], settings: Settings, normalise: Callable[[str], str | None]) -> Query:
+    """
+    Read the query string of ``GET /v1/calls``. Unknown parameters are ignored.
+
+    :param params: the query's parameters.
+    :param settings: the sandbox's.
+    :param normalise: turns a phone number into E.164, or ``None``.
+    :raises ValueError: with the message for the client; what Bland answers to such requests is not documented.
+    """
+    query = Query()
+    limit = _integer(params, "limit", MAX_ROWS)
+    query.start = max(0, _integer(params, "from", 0))
+    query.count = min(MAX_ROWS, limit) if limit > 0 else 0
+    if "to" in params:
+        query.count = max(0, min(query.count, _integer(params, "to", 0) - query.start))
+    query.ascending = bool(_boolean(params, "ascending"))
+    sort = params.get("sort_by") or "created_at"
+    if sort not in ("created_at", "updated_at"):
+        raise ValueError("sort_by must be created_at or updated_at.")
+    query.sort = sort if settings.sort_by_updated_supported else "created_at"
+    query.completed = _boolean(params, "completed")
+    query.batch_id = params.get("batch_id") or None
+    if params.get("to_number"):
+        query.number = normalise(params["to_number"]) or params["to_number"]
+    _read_dates(query, params, settings)
+    _read_tests(query, params, normalise)
+    return query
+
+
+def _read_dates(query: Query, params: Mapping[str, str], settings: Settings) -> None:
+    try:
+        zone = ZoneInfo(params.get("timezone") or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"Invalid timezone: {params['timezone']}") from None
+    start, end, day = params.get("start_date"), params.get("end_date"), params.get("created_at")
+    if day and (start or end):
+        raise ValueError("created_at cannot be used together with start_date or end_date.")
+    low, high = query.created
+    if day or start:
+        low = _moment("created_at" if day else "start_date", day or start or "", zone, end=False)
+    if day or end:
+        # A day is inclusive in the documentation; some saw it exclusive.
+        whole = not settings.end_date_exclusive or bool(day)
+        high = _moment("created_at" if day else "end_date", day or end or "", zone, end=whole)
+    query.created = (low, high)
+    since, until = params.get("update_start_date"), params.get("update_end_date")
+    if since:
+        updated_low = _moment("update_start_date", since, zone, end=False)
+        query.tests.append(lambda row: row.updated_at >= updated_low)
+    if until:
+        updated_high = _moment("update_end_date", until, zone, end=True)
+        query.tests.append(lambda row: row.updated_at <= updated_high)
+
+
+def _read_tests(query: Query, params: Mapping[str, str], normalise: Callable[[str], str | None]) -> None:
+    if params.get("from_number"):
+        caller = normalise(params["from_number"]) or params["from_number"]
+        query.tests.append(lambda row: row.from_number == caller)
+    if params.get("answered_by"):
+        answered_by = params["answered_by"]
+        query.tests.append(lambda row: row.answered_by == answered_by)
+    if params.get("campaign_id"):
+        campaign_id = params["campaign_id"]
+        query.tests.append(lambda row: row.campaign_id == campaign_id)
+    if _boolean(params, "inbound"):
+        query.tests.append(lambda row: False)  # nobody calls the sandbox
+    for name in ("duration_gt", "duration_lt"):
+        if not params.get(name):
+            continue
+        try:
+            bound = float(params[name])
+        except ValueError:
+            raise ValueError(f"{name} must be a number.") from None
+        query.tests.append(_longer(bound) if name == "duration_gt" else _shorter(bound))
+
+
+def _longer(bound: float) -> Callable[[Row], bool]:
+    return lambda row: row.call_length is not None and row.call_length > bound
+
+
+def _shorter(bound: float) -> Callable[[Row], bool]:
+    return lambda row: row.call_length is not None and row.call_length < bound
+
+
+def _moment(name: str, text: str, zone: ZoneInfo, *, end: bool) -> float:
+    try:
+        moment, is_day = parse_filter_date(text, zone, end=end)
+    except ValueError:
+        raise ValueError(f"Invalid {name}: {text}") from None
+    return moment - 1e-6 if end and is_day else moment
+
+
+def _integer(params: Mapping[str, str], name: str, default: int) -> int:
+    if not params.get(name):
+        return default
+    try:
+        return int(params[name])
+    except ValueError:
+        raise ValueError(f"{name} must be a number.") from None
+
+
+def _boolean(params: Mapping[str, str], name: str) -> bool | None:
+    value = params.get(name, "").strip().lower()
+    if value == "":
+        return None
+    if value not in ("true", "false", "1", "0"):
+        raise ValueError(f"{name} must be a boolean.")
+    return value in ("true", "1")

@@ -1,0 +1,9 @@
+"""Routes about agents."""
+
+from __future__ import annotations
+
+from airflow_provider_bland.sandbox.app import Endpoints
+
+
+def register(endpoints: Endpoints) -> None:
+    """Add the routes."""

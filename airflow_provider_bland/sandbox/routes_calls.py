@@ -1,0 +1,70 @@
+"""Routes about calls (docs.bland.ai/api-v1, sections Calls)."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from airflow_provider_bland.sandbox import analyze, rendering
+from airflow_provider_bland.sandbox.app import Endpoints, json_body
+from airflow_provider_bland.sandbox.replies import Reply, call_not_found, coded_error
+from airflow_provider_bland.sandbox.validation import normalised
+
+
+def register(endpoints: Endpoints) -> None:
+    """Add the routes."""
+    sandbox, on = endpoints.sandbox, endpoints.on
+
+    @on("POST", "/v1/calls")
+    async def send_call(request: Request) -> Reply:
+        return sandbox.place(await json_body(request), request.headers)
+
+    @on("GET", "/v1/calls")
+    async def list_calls(request: Request) -> Reply:
+        return sandbox.list_calls(request.query_params, request.headers)
+
+    @on("POST", "/v1/calls/active/stop")
+    async def stop_all(request: Request) -> Reply:
+        return sandbox.stop_all()
+
+    @on("GET", "/v1/calls/active")
+    async def active(request: Request) -> Reply:
+        organisation = request.headers.get("x-bland-org-id")
+        if not organisation:
+            return coded_error(400, "MISSING_ORG_ID", "x-bland-org-id header is required")
+        calls = sandbox.live_calls()
+        return Reply({"data": [analyze.active_row(call, organisation) for call in calls], "errors": None})
+
+    @on("POST", "/v1/calls/active/transfer")
+    async def transfer(request: Request) -> Reply:
+        body = await json_body(request) or {}
+        call_id, number = body.get("call_id"), normalised(body.get("transfer_number"))
+        if not call_id or number is None:
+            missing = "Call ID" if not call_id else "Transfer number"
+            return coded_error(400, "VALIDATION_ERROR", f"{missing} is required")
+        if not sandbox.transfer(call_id, number):
+            message = f"Call with id {call_id} not found or has already been completed."
+            return coded_error(404, "NOT_FOUND", message)
+        return Reply({"data": {"message": f"Call {call_id} transferred to {number} successfully"}, "errors": None})
+
+    @on("POST", "/v1/calls/{call_id}/stop")
+    async def stop(request: Request) -> Reply:
+        return sandbox.stop(request.path_params["call_id"])
+
+    @on("POST", "/v1/calls/{call_id}/analyze")
+    async def analyze_call(request: Request) -> Reply:
+        return analyze.analyze(sandbox.find(request.path_params["call_id"]), await json_body(request), sandbox.url)
+
+    @on("GET", "/v1/calls/{call_id}/correct")
+    async def correct(request: Request) -> Reply:
+        call = sandbox.find(request.path_params["call_id"])
+        if call is None:
+            return call_not_found()
+        items = rendering.corrected(call, sandbox.url) if call.completed else []
+        return Reply(
+            {"status": "success", "message": "Corrected transcript found.", "corrected": items, "aligned": items}
+            | {"original": rendering.details(call, sandbox.settings, sandbox.url)["transcripts"]}
+        )
+
+    @on("GET", "/v1/calls/{call_id}")
+    async def details(request: Request) -> Reply:
+        return sandbox.details(request.path_params["call_id"])

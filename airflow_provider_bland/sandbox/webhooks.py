@@ -1,0 +1,89 @@
+"""Webhooks: signing, sending, trying again (docs.bland.ai/tutorials/post-call-webhooks and webhook-signing)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_bland.sandbox.state import Post, Sandbox
+from airflow_provider_bland.sandbox.transport import encoded
+
+if TYPE_CHECKING:
+    import httpx
+
+log = logging.getLogger(__name__)
+
+SIGNATURE_HEADER: Final = "X-Webhook-Signature"
+# How often Bland tries, and how long it waits in between, is not documented.
+PAUSES: Final = (1.0, 5.0)
+TIMEOUT_SECONDS: Final = 10.0
+TICK_SECONDS: Final = 0.02
+
+
+def signature(secret: str, body: bytes) -> str:
+    """Return the value of the signature header: lower-case hex HMAC-SHA256 of the raw body."""
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+class Courier:
+    """
+    Keeps the sandbox's time when nobody asks, and sends its webhooks.
+
+    :param sandbox: the state.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._client: httpx.AsyncClient | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        try:
+            while True:
+                self._sandbox.advance()
+                while self._sandbox.outbox:
+                    sending = asyncio.ensure_future(self.send(self._sandbox.outbox.popleft()))
+                    self._sending.add(sending)
+                    sending.add_done_callback(self._sending.discard)
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            for sending in self._sending:
+                sending.cancel()
+            if self._client is not None:
+                await self._client.aclose()
+
+    async def send(self, post: Post) -> None:
+        """Send one webhook; the one after a call is tried again, and its failure shows in the call."""
+        raw = encoded(post.body)
+        headers = {"content-type": "application/json"}
+        if post.signed and self._sandbox.settings.webhook_secret:
+            headers[SIGNATURE_HEADER] = signature(self._sandbox.settings.webhook_secret, raw)
+        pauses = PAUSES if post.final else ()
+        for pause in (*pauses, None):
+            started = time.monotonic()
+            status = await self._attempt(post.url, raw, headers)
+            if post.final:
+                self._sandbox.delivered(post, status, time.monotonic() - started)
+            if status is not None and 200 <= status < 300:
+                return
+            if pause is not None:
+                await asyncio.sleep(self._sandbox.clock.real(pause))
+        if post.final:
+            self._sandbox.undeliverable(post.call_id)
+
+    async def _attempt(self, url: str, raw: bytes, headers: dict[str, str]) -> int | None:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
+        try:
+            reply = await self._client.post(url, content=raw, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as problem:
+            log.warning("webhook not delivered: %s", type(problem).__name__)
+            return None
+        return reply.status_code
