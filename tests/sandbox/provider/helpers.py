@@ -1,0 +1,152 @@
+"""What tests of operators need instead of a scheduler: a context, and a loop that resumes deferred tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours can catch it."""
+
+
+@dataclass
+class FakeStore:
+    """A task state store in memory, with the accessor's methods. It outlives tries, as Airflow's does."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self.values[key] = value
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+@dataclass
+class FakeTi:
+    """The few things of a task instance that operators use."""
+
+    dag_id: str = "dag"
+    run_id: str = "run"
+    task_id: str = "ring"
+    map_index: int = -1
+    try_number: int = 1
+    max_tries: int = 0
+    start_date: datetime = field(default_factory=lambda: datetime.now(UTC))
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def xcom_pull(self, task_ids: Any = None, key: str = "return_value", **_: Any) -> Any:
+        return self.xcoms.get(key)
+
+    def get_first_reschedule_date(self, context: Any) -> Any:
+        return None
+
+
+@dataclass
+class Task:
+    """
+    One task instance over its tries, as Airflow would run it.
+
+    :param make: builds the operator anew for each execution, as each is a process of its own.
+    :param store: the task state store, ``None`` for Airflow before 3.3.
+    """
+
+    make: Callable[[], Any]
+    retries: int = 0
+    store: FakeStore | None = field(default_factory=FakeStore)
+    map_index: int = -1
+    try_number: int = 0
+    max_tries: int = 0
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    deferrals: int = 0
+
+    def __post_init__(self) -> None:
+        self.max_tries = self.retries
+
+    def clear(self) -> None:
+        """As a user does: the next execution is another try, and more of them are allowed."""
+        self.max_tries = self.try_number + self.retries
+
+    def run(self) -> Any:
+        """One try."""
+        self.try_number += 1
+        # XCom is wiped at the start of each try.
+        self.xcoms = {}
+        ti = FakeTi(try_number=self.try_number, max_tries=self.max_tries, map_index=self.map_index, xcoms=self.xcoms)
+        context: dict[str, Any] = {"ti": ti}
+        if self.store is not None:
+            context["task_state_store"] = self.store
+        call: Callable[[], Any] = lambda: self.make().execute(context)  # noqa: E731
+        while True:
+            try:
+                return call()
+            except TaskDeferred as deferred:
+                self.deferrals += 1
+                call = self._resume(deferred, context)
+
+    def _resume(self, deferred: TaskDeferred, context: dict[str, Any]) -> Callable[[], Any]:
+        path, kwargs = deferred.trigger.serialize()
+        module, name = path.rsplit(".", 1)
+        trigger = getattr(__import__(module, fromlist=[name]), name)(**kwargs)
+
+        async def first() -> Any:
+            async for event in trigger.run():
+                return event.payload
+            return None
+
+        event = asyncio.run(first())
+        method, more = deferred.method_name, deferred.kwargs or {}
+        return lambda: getattr(self.make(), method)(context, event=event, **more)
+
+
+class Control:
+    """The sandbox's control API, over HTTP as anybody would use it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def _ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        reply = self._session.request(method, f"{self.url}/sandbox/{path}", json=body, params=query, timeout=10)
+        reply.raise_for_status()
+        return reply.json()
+
+    def rings(self, number: str | None = None) -> int:
+        found = self._ask("GET", "rings")
+        return int(found["rings"].get(number, 0) if number else found["total"])
+
+    def live_calls(self) -> list[dict[str, Any]]:
+        return list(self._ask("GET", "calls", live="true")["calls"])
+
+    def counts(self) -> dict[str, int]:
+        """Requests for Bland's own routes, by method and route."""
+        return dict(self._ask("GET", "requests")["requests"])
+
+    def forget_counts(self) -> None:
+        self._ask("POST", "requests/reset")
+
+    def end(self, call_id: str, outcome: str = "human") -> None:
+        self._ask("POST", f"calls/{call_id}/end", {"outcome": outcome})
+
+    def set(self, **settings: Any) -> None:
+        self._ask("POST", "settings", settings)
+
+    def fault(self, **fault: Any) -> None:
+        self._ask("POST", "faults", fault)
+
+    def keys(self, **keys: Any) -> None:
+        self._ask("POST", "keys", keys)
