@@ -68,7 +68,7 @@ def masked(number: object) -> str:
 class Watcher:
     """Tells each change of the tasks and of the phone network once."""
 
-    def __init__(self, stack: AirflowStack, sandbox: SandboxProcess, run_id: str, screen: Screen) -> None:
+    def __init__(self, stack: AirflowApi, sandbox: SandboxProcess, run_id: str, screen: Screen) -> None:
         self._stack, self._sandbox, self._run_id, self._screen = stack, sandbox, run_id, screen
         self._states: dict[str, str] = {}
         self._calls: dict[str, str] = {}
@@ -163,6 +163,22 @@ def failed_tasks(stack: AirflowApi, run_id: str) -> str:
     return "\n".join(parts)
 
 
+def show(stack: AirflowApi, sandbox: SandboxProcess, screen: Screen) -> None:
+    """
+    Run the DAG in an Airflow that has it, and tell what happens.
+
+    :raises DemoError: if the run does not succeed
+    """
+    stack.set_paused(DAG_ID, False)
+    run_id = stack.trigger(DAG_ID)
+    screen.say(f"Triggered the DAG {DAG_ID}: an order is late; ring the customer, do what they say.")
+    state = Watcher(stack, sandbox, run_id, screen).watch()
+    if state != "success":
+        raise DemoError(f"The run of {DAG_ID} ended as {state}.\n{failed_tasks(stack, run_id)}")
+    screen.say("The run is over: success.")
+    print("", *report(stack, sandbox, run_id), "", sep="\n")
+
+
 def run(home: Path, speed: float, screen: Screen) -> None:
     """Do the whole demonstration."""
     with SandboxProcess(home / "logs-processes" / "sandbox.log", speed=speed) as sandbox:
@@ -173,14 +189,7 @@ def run(home: Path, speed: float, screen: Screen) -> None:
         with AirflowStack(home, ROOT / "example_dags", connections=connections, extra_env=PAUSED) as stack:
             stack.wait_for_dag(DAG_ID)
             screen.say(f"Airflow is ready on {stack.base_url}.")
-            stack.set_paused(DAG_ID, False)
-            run_id = stack.trigger(DAG_ID)
-            screen.say(f"Triggered the DAG {DAG_ID}: an order is late; ring the customer, do what they say.")
-            state = Watcher(stack, sandbox, run_id, screen).watch()
-            if state != "success":
-                raise DemoError(f"The run of {DAG_ID} ended as {state}.\n{failed_tasks(stack, run_id)}")
-            screen.say("The run is over: success.")
-            print("", *report(stack, sandbox, run_id), "", sep="\n")
+            show(stack, sandbox, screen)
 
 
 def main() -> int:

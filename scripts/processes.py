@@ -253,12 +253,16 @@ def _is_stopped(pid: int) -> bool:
 
 @contextlib.contextmanager
 def stop_signals_as_interrupts() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that `with` blocks end what they started."""
+    """
+    Let SIGTERM and SIGHUP unwind the program as Ctrl-C does, so that `with` blocks end what they started.
+
+    SIGINT is among them because a shell makes its background jobs ignore it.
+    """
 
     def interrupt(signum: int, _frame: object) -> None:
         raise KeyboardInterrupt(signal.Signals(signum).name)
 
-    previous = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGTERM, signal.SIGHUP)}
+    previous = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -109,7 +109,8 @@ class SandboxProcess:
         """
         headers = {"authorization": API_KEY}
         reply = self._session.request(method, self.url + path, json=json, params=params, headers=headers, timeout=10)
-        reply.raise_for_status()
+        if not reply.ok:
+            raise requests.HTTPError(f"{method} {path}: {reply.status_code} {reply.text[:1000]}", response=reply)
         return reply.json() if reply.content else None
 
     def rings(self) -> dict[str, Any]:
