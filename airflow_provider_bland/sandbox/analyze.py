@@ -9,7 +9,7 @@ from airflow_provider_bland.sandbox.calls import NOT_DIALLED, Call
 from airflow_provider_bland.sandbox.replies import Reply, call_not_found, error
 
 
-def analyze(call: Call | None, body: object, url: str) -> Reply:
+def analyze(call: Call | None, body: object) -> Reply:
     """
     Deal with ``POST /v1/calls/{call_id}/analyze``.
 
@@ -17,7 +17,6 @@ def analyze(call: Call | None, body: object, url: str) -> Reply:
 
     :param call: the call, if it exists.
     :param body: the parsed body.
-    :param url: of the sandbox.
     """
     if call is None:
         return call_not_found()
@@ -33,7 +32,7 @@ def analyze(call: Call | None, body: object, url: str) -> Reply:
         return error(400, "Invalid parameters", errors=["Questions must be an array of [question, type] arrays."])
     finding = rendering.finding(call)
     answers = [finding.value(question, kind) if call.completed else None for question, kind in questions]
-    words = sum(len(line.text.split()) for line in rendering.spoken(call, url)) if call.completed else 0
+    words = sum(len(line.text.split()) for line in rendering.spoken(call)) if call.completed else 0
     credits = round(0.003 + 0.0015 + 0.00002 * words + 0.0002 * len(questions), 6)
     return Reply(
         {"status": "success", "message": "Successfully analyzed call", "answers": answers, "credits_used": credits}

@@ -224,7 +224,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
     routes_calls.register(endpoints)
     routes_agents.register(endpoints)
     routes_batches.register(endpoints)
-    routes_account.register(endpoints, courier)
+    routes_account.register(endpoints)
     app.include_router(endpoints.router)
     app.add_middleware(Gate, endpoints=endpoints, faults=faults)
 

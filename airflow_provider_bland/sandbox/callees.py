@@ -72,7 +72,7 @@ PERSONAS: Final[dict[str, Persona]] = {
         (
             "I see. I am not sure I need that.",
             "No, I would rather not.",
-            "I have thought about it, and the answer is no.",
+            "I have thought about it. No.",
         ),
         "No, thank you. Goodbye.",
         "NOT_INTERESTED",
@@ -263,9 +263,11 @@ class Finding:
 def choices_of(kind: str) -> list[str]:
     """Split an expected type that is a list of choices, such as ``human or voicemail`` or ``yes/no``."""
     text = kind.strip()
-    if re.search(r"yyyy|\b(string|boolean|bool|number|integer|int|float|email|date|array|object|null)\b", text, re.I):
+    if re.search(
+        r"yyyy|\b(string|boolean|bool|number|integer|int|float|email|date|array|object|null)\b", text, re.IGNORECASE
+    ):
         return []
-    text = re.sub(r"^(one of|either|enum)\b[\s:]*", "", text, flags=re.I).strip("[](){} ")
+    text = re.sub(r"^(one of|either|enum)\b[\s:]*", "", text, flags=re.IGNORECASE).strip("[](){} ")
     parts = [part.strip(" '\"") for part in re.split(r"\s+or\s+|,|/|\|", text)]
     parts = [re.sub(r"^or\s+", "", part) for part in parts if part]
     return parts if len(parts) > 1 and all(len(part) <= 40 for part in parts) else []

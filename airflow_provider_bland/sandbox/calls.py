@@ -22,6 +22,7 @@ class Call:
     :param body: the request as it was received.
     :param nth: how many calls to this number were accepted before.
     :param outcome: how the call will end; see ``lifecycle``.
+    :param failure: the error message, should the call fail.
     :param talk: simulated seconds of conversation, if nothing cuts it short.
     :param talked: simulated seconds of conversation that took place.
     :param steps: what is still to happen: simulated seconds after the step before, and the step.
@@ -39,6 +40,7 @@ class Call:
     updated_at: float
     outcome: str = "human"
     persona: str = ""
+    failure: str | None = None
     talk: float = 0.0
     talked: float = 0.0
     queue_status: str = "new"

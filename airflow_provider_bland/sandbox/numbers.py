@@ -71,6 +71,10 @@ TRAITS: Final = {
 }
 
 
+_DROP: Final = Reply(None, delivery=Delivery.DROP)
+_HTML: Final = Reply(None, 502, delivery=Delivery.HTML)
+_HANG: Final = Reply(None, delivery=Delivery.HANG)
+_HALF: Final = Reply(None, delivery=Delivery.HALF_BODY)
 _FLAGGED: Final = (
     "Your account has been flagged for security reasons and dispatching calls is blocked. Please contact support."
 )
@@ -80,9 +84,7 @@ _UNQUEUED: Final = error(400, "Unable to queue call.")
 _TABLE: Final[dict[str, Scenario]] = {
     # Outcomes.
     "00": Scenario("human", "Answered by a human, a short friendly conversation of 30 s.", talk=30, persona="friendly"),
-    "01": Scenario(
-        "human-long", "Answered by a human who listens for 120 s and declines.", talk=120, persona="declines"
-    ),
+    "01": Scenario("human-long", "Answered by a human, who declines after 120 s.", talk=120, persona="declines"),
     "02": Scenario("voicemail", "A voicemail answers.", ("voicemail",)),
     "03": Scenario("no-answer", "Rings, nobody answers.", ("no-answer",)),
     "04": Scenario("busy", "Busy.", ("busy",)),
@@ -105,16 +107,10 @@ _TABLE: Final[dict[str, Scenario]] = {
         talk=30,
         traits={"settle_after": 20},
     ),
-    "14": Scenario(
-        "answered-by-null", "A conversation, but answered_by is null.", talk=30, traits={"answered_by_null": 1}
-    ),
+    "14": Scenario("answered-by-null", "A conversation, but answered_by is null.", traits={"answered_by_null": 1}),
     "15": Scenario("silence", "Completed, answered_by unknown, nobody said anything.", ("silent",), talk=3),
-    "16": Scenario(
-        "no-answer-first", "The first call is not answered, every later one is.", ("no-answer", "human"), 30
-    ),
-    "17": Scenario(
-        "voicemail-first", "The first call reaches a voicemail, later ones a human.", ("voicemail", "human"), 30
-    ),
+    "16": Scenario("no-answer-first", "The first call is not answered, later ones are.", ("no-answer", "human"), 30),
+    "17": Scenario("voicemail-first", "First a voicemail answers, later a human.", ("voicemail", "human"), 30),
     "18": Scenario("failed-first", "The first call fails, later ones are answered.", ("failed", "human"), 30),
     # Refusals: no call, no ring.
     "20": Scenario(
@@ -200,22 +196,22 @@ _TABLE: Final[dict[str, Scenario]] = {
     "40": Scenario(
         "drop-after",
         "Accepts the call (it rings), drops the connection.",
-        accepted_reply=Reply(None, delivery=Delivery.DROP),
+        accepted_reply=_DROP,
     ),
     "41": Scenario(
         "html-after",
         "Accepts the call, answers 502 with HTML.",
-        accepted_reply=Reply(None, 502, delivery=Delivery.HTML),
+        accepted_reply=_HTML,
     ),
     "42": Scenario(
         "hang-after",
         "Accepts the call and never answers (up to 120 real s).",
-        accepted_reply=Reply(None, delivery=Delivery.HANG),
+        accepted_reply=_HANG,
     ),
     "43": Scenario(
         "half-body",
         "Accepts the call, sends half of the body.",
-        accepted_reply=Reply(None, delivery=Delivery.HALF_BODY),
+        accepted_reply=_HALF,
     ),
     "44": Scenario(
         "error-before",
@@ -225,11 +221,9 @@ _TABLE: Final[dict[str, Scenario]] = {
     "45": Scenario(
         "drop-before",
         "Drops the connection before the call is accepted; no ring.",
-        refusal=Refusal(Reply(None, delivery=Delivery.DROP)),
+        refusal=Refusal(_DROP),
     ),
-    "46": Scenario(
-        "rate-limit-twice", "429 for the first two requests, then accepts.", refusal=Refusal(_RATE_LIMIT, 2)
-    ),
+    "46": Scenario("rate-limit-twice", "429 for two requests, then accepts.", refusal=Refusal(_RATE_LIMIT, 2)),
     "47": Scenario(
         "retry-after",
         "429 with Retry-After: 1 once, then accepts.",
@@ -247,7 +241,7 @@ _TABLE: Final[dict[str, Scenario]] = {
     "57": Scenario(
         "drop-once",
         "Accepts the first call and drops the connection; later requests are normal.",
-        accepted_reply=Reply(None, delivery=Delivery.DROP),
+        accepted_reply=_DROP,
         accepted_reply_first=1,
     ),
     "58": Scenario("queued-long", "Stays queued for 60 s.", talk=30, traits={"queued_for": 60}),

@@ -20,6 +20,8 @@ from airflow_provider_bland.sandbox.settings import Settings
 PRICE_PER_MINUTE: Final = Decimal("0.09")
 MINIMUM_PRICE: Final = Decimal("0.015")
 
+_SYSTEM_TAGS: Final = {"no-answer": "NO_ANSWER", "busy": "BUSY", "canceled": "CANCELED", "failed": "FAILED"}
+
 _VARIABLE: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 
 
@@ -38,7 +40,7 @@ def substituted(text: str, variables: Mapping[str, Any]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def variables(call: Call, url: str) -> dict[str, Any]:
+def variables(call: Call) -> dict[str, Any]:
     """Return the variables of a call: the system's, the request's, and a copy of the metadata."""
     moment = datetime.fromtimestamp(call.started_at or call.created_at, UTC)
     zone = str(call.body.get("timezone") or "America/Los_Angeles")
@@ -71,11 +73,11 @@ def variables(call: Call, url: str) -> dict[str, Any]:
     return found
 
 
-def spoken(call: Call, url: str) -> list[callees.Line]:
+def spoken(call: Call) -> list[callees.Line]:
     """Return what was said in a call, as far as it got."""
     if call.started_at is None or call.outcome == "silent":
         return []
-    known = variables(call, url)
+    known = variables(call)
     if call.outcome == "voicemail":
         message = voicemail_message(call.body)
         return callees.voicemail(call.number, substituted(message, known) if message else None, call.talked)
@@ -96,7 +98,7 @@ def finding(call: Call) -> callees.Finding:
         callees.PERSONAS[call.persona] if conversed else None,
         "human" if conversed else call.answered_by,
         call.created_at,
-        call.call_id,
+        f"{call.number}:{call.nth}",
     )
 
 
@@ -178,7 +180,7 @@ def details(call: Call, settings: Settings, url: str) -> dict[str, Any]:
     body = call.body
     over = call.completed and call.ended_at is not None
     ready = over and call.settled and call.outcome != "complete_error"
-    lines = spoken(call, url) if over else []
+    lines = spoken(call) if over else []
     recorded = over and call.started_at is not None and asked(body, "record")
     shown: dict[str, Any] = {
         "call_id": call.call_id,
@@ -195,7 +197,7 @@ def details(call: Call, settings: Settings, url: str) -> dict[str, Any]:
         "endpoint_url": "api.prod.bland.ai",
         "max_duration": _plain(call.max_duration),
         "error_message": call.error_message,
-        "variables": variables(call, url),
+        "variables": variables(call),
         "answered_by": call.answered_by,
         "record": asked(body, "record"),
         "recording_url": f"{url}/v1/recordings/{call.call_id}" if recorded else None,
@@ -243,9 +245,9 @@ def webhook_body(call: Call, settings: Settings, url: str) -> dict[str, Any]:
     return shown
 
 
-def corrected(call: Call, url: str) -> list[dict[str, Any]]:
+def corrected(call: Call) -> list[dict[str, Any]]:
     """Return the corrected transcript's items."""
-    lines = spoken(call, url)
+    lines = spoken(call)
     ends = [line.offset for line in lines[1:]] + [call.talked]
     return [
         {

@@ -1,9 +1,56 @@
-"""Routes about batches."""
+"""Routes of batches, version 2 (docs.bland.ai/api-v2)."""
 
 from __future__ import annotations
 
-from airflow_provider_bland.sandbox.app import Endpoints
+from typing import Any
+
+from fastapi import Request
+
+from airflow_provider_bland.sandbox import batches
+from airflow_provider_bland.sandbox.app import Endpoints, json_body
+from airflow_provider_bland.sandbox.replies import Reply, coded_error
+from airflow_provider_bland.sandbox.state import encrypted_key_refusal
 
 
 def register(endpoints: Endpoints) -> None:
     """Add the routes."""
+    sandbox, on = endpoints.sandbox, endpoints.on
+
+    @on("POST", "/v2/batches/create")
+    async def create(request: Request) -> Reply:
+        body = await json_body(request)
+        return encrypted_key_refusal(request.headers) or batches.create(sandbox, body)
+
+    @on("GET", "/v2/batches/list")
+    async def list_batches(request: Request) -> Reply:
+        sandbox.advance()
+        newest_first = sorted(sandbox.batches.values(), key=lambda batch: batch["seq"], reverse=True)
+        return _page(request, [batches.shown(batch) for batch in newest_first])
+
+    @on("GET", "/v2/batches/{batch_id}")
+    async def get(request: Request) -> Reply:
+        sandbox.advance()
+        batch = sandbox.batches.get(request.path_params["batch_id"])
+        return batches.not_found() if batch is None else Reply({"data": batches.shown(batch), "errors": None})
+
+    @on("GET", "/v2/batches/{batch_id}/logs")
+    async def logs(request: Request) -> Reply:
+        sandbox.advance()
+        batch = sandbox.batches.get(request.path_params["batch_id"])
+        if batch is None:
+            return batches.not_found()
+        oldest_first = request.query_params.get("direction", "desc").lower() == "asc"
+        return _page(request, batch["logs"] if oldest_first else batch["logs"][::-1])
+
+    @on("POST", "/v2/batches/{batch_id}/stop")
+    async def stop(request: Request) -> Reply:
+        return batches.stop(sandbox, request.path_params["batch_id"])
+
+
+def _page(request: Request, rows: list[dict[str, Any]]) -> Reply:
+    try:
+        skip = max(0, int(request.query_params.get("skip") or 0))
+        take = max(0, int(request.query_params.get("take") or 100))
+    except ValueError:
+        return coded_error(400, "BATCH_V2_LIST_VALIDATION_ERROR", "take and skip must be integers.")
+    return Reply({"data": rows[skip : skip + take], "errors": None})

@@ -52,14 +52,14 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v1/calls/{call_id}/analyze")
     async def analyze_call(request: Request) -> Reply:
-        return analyze.analyze(sandbox.find(request.path_params["call_id"]), await json_body(request), sandbox.url)
+        return analyze.analyze(sandbox.find(request.path_params["call_id"]), await json_body(request))
 
     @on("GET", "/v1/calls/{call_id}/correct")
     async def correct(request: Request) -> Reply:
         call = sandbox.find(request.path_params["call_id"])
         if call is None:
             return call_not_found()
-        items = rendering.corrected(call, sandbox.url) if call.completed else []
+        items = rendering.corrected(call) if call.completed else []
         return Reply(
             {"status": "success", "message": "Corrected transcript found.", "corrected": items, "aligned": items}
             | {"original": rendering.details(call, sandbox.settings, sandbox.url)["transcripts"]}

@@ -78,7 +78,9 @@ class UvicornServer(uvicorn.Server):
 
 class SandboxServer:
     """
-    A sandbox served from a thread of this process, for tests::
+    A sandbox served from a thread of this process, for tests.
+
+    Use it so::
 
         with SandboxServer(speed=100) as server:
             requests.get(f"{server.url}/sandbox/numbers")

@@ -10,16 +10,15 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import random
 import threading
 import uuid
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from airflow_provider_bland.sandbox import lifecycle, rendering, validation
+from airflow_provider_bland.sandbox import batches, lifecycle, rendering, validation
 from airflow_provider_bland.sandbox.calls import ERROR_STATES, Call, asked, masked
 from airflow_provider_bland.sandbox.clock import Clock, iso_micro, iso_milli, parse_start_time
 from airflow_provider_bland.sandbox.keys import Keys
@@ -70,6 +69,13 @@ class _Event:
     row: Row | None = field(compare=False, default=None)
 
 
+@dataclass(order=True)
+class _Alarm:
+    due: float
+    order: int
+    action: Callable[[], None] = field(compare=False)
+
+
 class Sandbox:
     """
     The state of one sandbox.
@@ -102,10 +108,12 @@ class Sandbox:
         self.deliveries: dict[str, dict[str, Any]] = {}
         self.index = ListIndex()
         self._live: dict[str, Call] = {}
+        self._by_batch: dict[str, list[Call]] = {}
+        self._open: Counter[str] = Counter()
         self._events: list[_Event] = []
+        self._alarms: list[_Alarm] = []
         self._order = itertools.count()
         self._seq = itertools.count(1)
-        self._ids = random.Random(f"{self.settings.seed}:{uuid.uuid4()}" if self.store.keeps else self.settings.seed)
         self._last_created = 0.0
         self._unsaved: dict[tuple[str, str], Any] = {}
 
@@ -126,13 +134,16 @@ class Sandbox:
                         self.index.put(event.row)
                 elif event.timer == event.call.timer:
                     self._step(event.call, event.due)
+            while self._alarms and self._alarms[0].due <= now:
+                heapq.heappop(self._alarms).action()
             self._flush()
             return now
 
-    def next_due(self) -> float | None:
-        """Return the real time of the next event, if there is one."""
+    def later(self, simulated: float, action: Callable[[], None]) -> None:
+        """Do something after so many simulated seconds; it is not kept over a restart."""
         with self.lock:
-            return self._events[0].due if self._events else None
+            due = self.clock.now() + self.clock.real(simulated)
+            heapq.heappush(self._alarms, _Alarm(due, next(self._order), action))
 
     def _step(self, call: Call, at: float) -> None:
         # Steps without a delay happen at once, so that nobody sees the state between.
@@ -205,7 +216,8 @@ class Sandbox:
         return self.settings.answered_by_opt_in and not asked(call.body, "answered_by_enabled")
 
     def _end_unconnected(self, call: Call, at: float) -> None:
-        call.status, answered_by, _ = lifecycle.ENDINGS[call.outcome]
+        call.status, answered_by, message = lifecycle.ENDINGS[call.outcome]
+        call.error_message = (call.failure or message) if call.outcome == "failed" else message
         call.answered_by = None if self._unclassified(call) else answered_by
         call.ended_at = self.clock.stamp(at)
         self._complete(call)
@@ -225,7 +237,7 @@ class Sandbox:
             self.outbox.append(
                 Post(webhook, rendering.webhook_body(call, self.settings, self.url), call.call_id, final=True)
             )
-        self._batch_progress(call)
+        self._leave_batch(call)
 
     def _maybe_retry(self, call: Call) -> None:
         """Ring again after a voicemail, once, if the request asks for it."""
@@ -354,11 +366,11 @@ class Sandbox:
         state.calls += 1
         state.last_accepted = now
         # No two calls share a creation time, so that orders and date filters are exact.
-        self._last_created = stamp = max(self.clock.stamp(now), self._last_created + 1e-6)
+        self._last_created = stamp = round(max(self.clock.stamp(now), self._last_created + 1e-6), 6)
         caller = body.get("from")
         fate = lifecycle.fate(self.settings.seed, number, nth, body)
         call = Call(
-            call_id=call_id or str(uuid.UUID(int=self._ids.getrandbits(128), version=4)),
+            call_id=call_id or str(uuid.uuid4()),
             seq=next(self._seq),
             number=number,
             from_number=(validation.normalised(caller) or str(caller)) if caller else POOL_NUMBER,
@@ -370,11 +382,12 @@ class Sandbox:
             outcome=fate.outcome,
             persona=fate.persona,
             talk=fate.talk,
+            failure=fate.error_message,
             batch_id=batch_id,
             is_retry=is_retry,
         )
-        call.error_message = None
         call.steps = lifecycle.plan(call, wait)
+        self._join_batch(call)
         self.calls[call.call_id] = self._live[call.call_id] = call
         self._unsaved["number", number] = vars(state)
         self._touch(call, now)
@@ -488,14 +501,17 @@ class Sandbox:
         call.due = None
         call.steps = []
         if connected:
-            talked = round(self.clock.simulated(now - (call.started_real or now)))
-            self._hang_up(call, now, float(min(talked, call.max_duration * 60) if call.talk else talked))
+            talked = float(round(self.clock.simulated(now - (call.started_real or now))))
+            if not call.trait("endless"):
+                talked = min(talked, call.max_duration * 60)
+            # A call ended by a test is meant to be one that something was said in.
+            self._hang_up(call, now, talked if call.stopped else max(talked, 12.0))
             call.ended_by = "ASSISTANT"
             self._touch(call, now)
             call.steps = lifecycle.finishing(call)
             self._step(call, now)
         else:
-            call.error_message = lifecycle.ENDINGS[outcome][2]
+            call.started_at = None
             self._end_unconnected(call, now)
             self._touch(call, now)
 
@@ -519,7 +535,69 @@ class Sandbox:
             balance = {"current_balance": round(1000.0 - spent, 3), "refill_to": None}
             return {"status": "active", "billing": balance, "total_calls": len(self.calls)}
 
+    # Batches.
+
+    def place_from_batch(
+        self, body: dict[str, Any], number: str, *, batch_id: str, call_id: str | None, delay: float
+    ) -> None:
+        """Place a call of a batch, whose request was checked."""
+        with self.lock:
+            wait = self._wait(body, self.clock.now()) + delay
+            self._create(body, number, wait=wait, batch_id=batch_id, call_id=call_id)
+
+    def _join_batch(self, call: Call) -> None:
+        if call.batch_id and not call.is_retry:
+            self._by_batch.setdefault(call.batch_id, []).append(call)
+            self._open[call.batch_id] += not call.settled
+
+    def _leave_batch(self, call: Call) -> None:
+        if call.batch_id and not call.is_retry:
+            self._open[call.batch_id] -= 1
+            batches.progress(self, call)
+
+    def calls_of_batch(self, batch_id: str) -> list[Call]:
+        """Return the calls of a batch, without the ones repeated after a voicemail."""
+        return list(self._by_batch.get(batch_id, ()))
+
+    def open_in_batch(self, batch_id: str) -> int:
+        """Return how many calls of a batch are not over."""
+        return self._open[batch_id]
+
+    def stop_quietly(self, call: Call) -> None:
+        """Stop a live call that nobody asked to stop by its id."""
+        with self.lock:
+            self._stop(call)
+            self._flush()
+
     # Webhooks.
+
+    def post(self, url: str, body: dict[str, Any]) -> None:
+        """Send a webhook once, unsigned."""
+        self.outbox.append(Post(url, body, signed=False))
+
+    def send_webhook(self, call_id: str, url: str | None) -> str | None:
+        """
+        Send a post-call webhook by hand.
+
+        :param call_id: the call.
+        :param url: where to, for a call without a webhook; ``None``: where it went before.
+        :return: the problem, if there is one.
+        """
+        with self.lock:
+            self.advance()
+            call = self.calls.get(call_id)
+            if call is None or not call.completed:
+                return f"Call {call_id} not found or not completed"
+            known = self.deliveries.get(call_id)
+            if url is None and known is None:
+                return f"No webhook was sent for call {call_id}"
+            if url is not None and (known is not None or call.body.get("webhook")):
+                return f"A webhook was sent for call {call_id} already"
+            body = rendering.webhook_body(call, self.settings, self.url)
+            send_type = "create" if known is None else "resend"
+            target = url or (known["url"] if known else "")
+            self.outbox.append(Post(target, body, call_id, final=True, send_type=send_type))
+            return None
 
     def delivered(self, post: Post, status: int | None, seconds: float) -> None:
         """Note an attempt to deliver a post-call webhook."""
@@ -620,6 +698,8 @@ class Sandbox:
             now = self.advance()
             before = Settings(**vars(self.settings))
             self.settings.change(dict(changes))
+            if self.settings.clock_skew != before.clock_skew:
+                self._last_created = 0.0
             if self.settings.speed != before.speed:
                 self._rescale(now, before.speed / self.settings.speed)
             if self.settings.rows_with_metadata != before.rows_with_metadata:
@@ -629,13 +709,14 @@ class Sandbox:
 
     def _rescale(self, now: float, factor: float) -> None:
         """Let the rest of every wait, and of every conversation, pass at the new speed."""
-        moved = set()
         for event in self._events:
             event.due = now + max(0.0, event.due - now) * factor
             if event.row is None and event.timer == event.call.timer:
                 event.call.due = event.due
-                moved.add(event.call.call_id)
+        for alarm in self._alarms:
+            alarm.due = now + max(0.0, alarm.due - now) * factor
         heapq.heapify(self._events)
+        heapq.heapify(self._alarms)
         for call in self._live.values():
             if call.started_real is not None:
                 call.started_real = now - (now - call.started_real) * factor
@@ -675,8 +756,9 @@ class Sandbox:
             record["steps"] = [(delay, kind) for delay, kind in record["steps"]]
             call = Call(**record)
             self.calls[call.call_id] = call
-            if call.live:
+            if not call.settled:
                 self._live[call.call_id] = call
+            self._join_batch(call)
             if not call.hidden and not call.trait("never_listed"):
                 self.index.put(self._row(call))
             if call.due is not None:
@@ -685,15 +767,15 @@ class Sandbox:
             self.numbers[record["number"]] = NumberState(**record)
         for batch in self.store.load("batch"):
             self.batches[batch["id"]] = batch
+            if batch["state"] in ("validating", "dispatching"):
+                # Calls that a killed process had placed already are known by their batch.
+                batches.resume(self, batch)
         for agent in self.store.load("agent"):
             self.agents[agent["agent_id"]] = agent
         self.ledger.rings = sorted(self.store.load("ring"), key=lambda ring: str(ring["rang_at"]))
         if records:
             self._seq = itertools.count(records[-1]["seq"] + 1)
             self._last_created = max(record["created_at"] for record in records)
-
-    def _batch_progress(self, call: Call) -> None:
-        """Hook for batches; see ``batches``."""
 
     def close(self) -> None:
         """Write what is unsaved and close the file."""

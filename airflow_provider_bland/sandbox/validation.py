@@ -14,160 +14,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from airflow_provider_bland.sandbox.clock import parse_start_time
 from airflow_provider_bland.sandbox.replies import Reply, error
 from airflow_provider_bland.sandbox.settings import Settings
+from airflow_provider_bland.sandbox.vocabulary import (
+    BACKGROUND_TRACKS,
+    BOOLEANS,
+    EMERGENCY_NUMBERS,
+    FIELDS,
+    LANGUAGES,
+    VOICEMAIL_ACTIONS,
+    WEBHOOK_EVENTS,
+)
 
-BACKGROUND_TRACKS: Final = ("office", "cafe", "restaurant", "none")
-VOICEMAIL_ACTIONS: Final = ("hangup", "leave_message", "ignore")
-WEBHOOK_EVENTS: Final = frozenset(
-    ["queue", "call", "latency", "webhook", "tool", "dynamic_data", "citations", "evals", "post_transfer_transcript"]
-)
-LANGUAGES: Final = frozenset(
-    [
-        "en",
-        "en-US",
-        "en-GB",
-        "en-AU",
-        "en-NZ",
-        "en-IN",
-        "zh",
-        "zh-CN",
-        "zh-Hans",
-        "zh-TW",
-        "zh-Hant",
-        "es",
-        "es-419",
-        "fr",
-        "fr-CA",
-        "de",
-        "el",
-        "hi",
-        "hi-Latn",
-        "ja",
-        "ko",
-        "ko-KR",
-        "pt",
-        "pt-BR",
-        "pt-PT",
-        "it",
-        "nl",
-        "pl",
-        "ru",
-        "sv",
-        "sv-SE",
-        "da",
-        "da-DK",
-        "fi",
-        "id",
-        "ms",
-        "tr",
-        "uk",
-        "bg",
-        "cs",
-        "ro",
-        "sk",
-        "hu",
-        "vi",
-        "no",
-        "auto",
-        "babel",
-        "fluent",
-        "babel-en",
-        "babel-es",
-        "babel-fr",
-        "babel-de",
-        "ENG",
-        "ESP",
-        "FRE",
-        "POL",
-        "GER",
-        "ITA",
-        "PBR",
-        "POR",
-    ]
-)
-FIELDS: Final = frozenset(
-    [
-        "phone_number",
-        "task",
-        "pathway_id",
-        "start_node_id",
-        "voice",
-        "background_track",
-        "first_sentence",
-        "wait_for_greeting",
-        "block_interruptions",
-        "interruption_threshold",
-        "model",
-        "temperature",
-        "keywords",
-        "pronunciation_guide",
-        "transfer_phone_number",
-        "transfer_list",
-        "language",
-        "timezone",
-        "request_data",
-        "tools",
-        "dynamic_data",
-        "start_time",
-        "voicemail_message",
-        "voicemail_action",
-        "retry",
-        "max_duration",
-        "record",
-        "from",
-        "webhook",
-        "webhook_events",
-        "metadata",
-        "summary_prompt",
-        "analysis_prompt",
-        "analysis_schema",
-        "answered_by_enabled",
-        "amd",
-        "voice_id",
-        "reduce_latency",
-        "voice_preset_id",
-        "pathway_version",
-        "persona_id",
-        "interruptibility",
-        "dialing_strategy",
-        "noise_cancellation",
-        "voicemail",
-        "ivr_mode",
-        "citation_schema_ids",
-        "citation_schema_id",
-        "dispositions",
-        "disposition_ids",
-        "post_call_evals",
-        "stream_post_transfer_transcript",
-        "ignore_button_press",
-        "precall_dtmf_sequence",
-        "guard_rails",
-        "redaction",
-        "external_id",
-        "dispatch_hours",
-        "analysis_preset",
-        "local_dialing",
-        "geospatial_dialing",
-        "voicemail_sms",
-        "sensitive_voicemail_detection",
-        "available_tags",
-        "resumption_speed",
-        "agent_id",
-        "agent_version",
-        "campaign_id",
-        "batch_id",
-        "b_cid",
-        "wait",
-        "version_number",
-    ]
-)
-_BOOLEANS: Final = [
-    "wait_for_greeting",
-    "answered_by_enabled",
-    "block_interruptions",
-    "sensitive_voicemail_detection",
-    "ignore_button_press",
-]
-_EMERGENCY: Final = frozenset({"911", "112", "999", "988", "+1911", "+1988", "+112", "+999"})
+_LOCAL: Final = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)")
 
 
 def normalised(number: object) -> str | None:
@@ -223,12 +80,12 @@ def check(body: object, settings: Settings, now: float) -> Reply | None:
         return error(400, message, errors=found)
     if settings.strict_properties and not set(body) <= FIELDS:
         return error(400, "Additional properties are not allowed")
-    if str(body["phone_number"]).strip() in _EMERGENCY:
+    if str(body["phone_number"]).strip() in EMERGENCY_NUMBERS:
         return error(400, "Cannot dial sensitive numbers. More attempts will result in being blocked.")
     number = normalised(body["phone_number"])
     if number is None:
         return number_error(body["phone_number"])
-    message = (
+    problem: str | Reply | None = (
         _numbers(body, number)
         or _duration(body)
         or _voicemail(body)
@@ -240,9 +97,7 @@ def check(body: object, settings: Settings, now: float) -> Reply | None:
         or _start_time(body, settings, now)
         or _recording(body)
     )
-    if message is None:
-        return None
-    return message if isinstance(message, Reply) else error(400, message)
+    return error(400, problem) if isinstance(problem, str) else problem
 
 
 def _parameter_errors(body: dict[str, Any]) -> list[str]:
@@ -355,7 +210,7 @@ def _sms(sms: Any) -> str | None:
 
 
 def _texts(body: dict[str, Any]) -> str | None:
-    for name in _BOOLEANS:
+    for name in BOOLEANS:
         if not _is(body, name, _boolean_like):
             return f"{name} must be a boolean."
     first = body.get("first_sentence")

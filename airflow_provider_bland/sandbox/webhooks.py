@@ -39,6 +39,8 @@ class Courier:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._client: httpx.AsyncClient | None = None
+        # The last delivery of each call: what belongs to one call arrives in order.
+        self._last: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -47,15 +49,31 @@ class Courier:
             while True:
                 self._sandbox.advance()
                 while self._sandbox.outbox:
-                    sending = asyncio.ensure_future(self.send(self._sandbox.outbox.popleft()))
-                    self._sending.add(sending)
-                    sending.add_done_callback(self._sending.discard)
+                    self._dispatch(self._sandbox.outbox.popleft())
                 await asyncio.sleep(TICK_SECONDS)
         finally:
             for sending in self._sending:
                 sending.cancel()
             if self._client is not None:
                 await self._client.aclose()
+
+    def _dispatch(self, post: Post) -> None:
+        key = post.call_id or post.url
+        sending = asyncio.ensure_future(self._after(self._last.get(key), post))
+        self._last[key] = sending
+        self._sending.add(sending)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._sending.discard(task)
+            if self._last.get(key) is task:
+                del self._last[key]
+
+        sending.add_done_callback(done)
+
+    async def _after(self, before: asyncio.Task[None] | None, post: Post) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await self.send(post)
 
     async def send(self, post: Post) -> None:
         """Send one webhook; the one after a call is tried again, and its failure shows in the call."""
