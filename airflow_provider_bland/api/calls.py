@@ -6,6 +6,7 @@ Operator, sensor, trigger and poller all ask here. Facts: docs.bland.ai/api-v1/g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
@@ -27,6 +28,8 @@ class CallOutcome(StrEnum):
 # whose post-processing failed (a webhook, say), not a failed call.
 _COMPLETE: Final = frozenset({"complete", "completed", "complete_error"})
 _BROKEN: Final = frozenset({"pre_queue_error", "queue_error", "call_error"})
+# "user: ... \n assistant: ... \n user: ..."
+_SPEAKER: Final = re.compile(r"(?:^|\s)(user|assistant|robot|agent-action):")
 _TRANSCRIPT_FIELDS: Final = ("transcripts", "concatenated_transcript", "pathway_logs")
 
 
@@ -96,7 +99,10 @@ def _has_conversation(call: Mapping[str, Any]) -> bool:
             if isinstance(line, Mapping) and line.get("user") == "user" and str(line.get("text") or "").strip():
                 return True
     text = call.get("concatenated_transcript")
-    return isinstance(text, str) and any(part.strip() for part in text.split("user:")[1:])
+    if not isinstance(text, str):
+        return False
+    _, *parts = _SPEAKER.split(text)
+    return any(who == "user" and said.strip() for who, said in zip(parts[::2], parts[1::2], strict=True))
 
 
 def result_of(call: Mapping[str, Any], *, include_transcript: bool = False) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from airflow_provider_bland.api.phone import to_e164
 
 Check = Callable[[Any], Any]
 
-_ID: Final = re.compile(r"[\w$.\-]+")
+_ID: Final = re.compile(r"[\w$.\-]+", re.ASCII)
 _NOTHING: Final = frozenset({"", "none", "null"})
 
 
@@ -88,13 +88,15 @@ def number(*, least: float | None = None, most: float | None = None, whole: bool
             raise ValueError(wrong)
         try:
             found = float(value)
-        except ValueError:
+        except (OverflowError, ValueError):
             raise ValueError(wrong) from None
         if not math.isfinite(found) or (whole and found != int(found)):
             raise ValueError(wrong)
         if (least is not None and found < least) or (most is not None and found > most):
             raise ValueError(wrong)
-        return int(found) if whole or isinstance(value, int) else found
+        if isinstance(value, int):
+            return value
+        return int(found) if whole else found
 
     return check
 

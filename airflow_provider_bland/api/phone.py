@@ -7,7 +7,14 @@ from typing import Any, Final
 
 _ALLOWED: Final = re.compile(r"\+?[0-9 ().\-]+")
 _FORMATTING: Final = re.compile(r"[ ().\-]")
-_NUMBER_IN_TEXT: Final = re.compile(r"(?<![\w\-+])(\+?\(?\d[\d ().\-]{5,}\d)(?![\w\-])")
+# A cell of a table that was read as a floating-point number: its last digit is none.
+_FLOAT: Final = re.compile(r"\d\.0")
+# After a "+" whatever follows is hidden, letters or not; without one, parts of ids are told from numbers by their ends.
+_NUMBER_IN_TEXT: Final = re.compile(r"(?<![\w\-+])(\+\(?\d[\d ().\-]{5,}\d|\(?\d[\d ().\-]{5,}\d(?![\w\-]))")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
+# Bland takes 7 to 15 digits (bland-api 1.3); some countries' plans hold shorter and longer ones.
+_FEWEST_DIGITS: Final = 7
+_MOST_DIGITS: Final = 15
 
 
 def to_e164(number: Any) -> str:
@@ -29,9 +36,12 @@ def to_e164(number: Any) -> str:
         raise ValueError(
             "may hold only digits, a leading '+', blanks, brackets, dots and dashes (no letters, no extensions)"
         )
+    if text.startswith("-") or _FLOAT.fullmatch(text[-3:]):
+        raise ValueError("looks like a negative or floating-point number. Keep phone numbers as strings")
     digits = _FORMATTING.sub("", text)
     if not digits.startswith("+"):
-        if len(digits) != 10:
+        # No area code of North America starts with 0 or 1: that is another country's number, written for use at home.
+        if len(digits) != 10 or digits[0] in "01":
             raise ValueError(
                 "has no country code. Write it in E.164 with '+', such as '+14155550100'; "
                 "only ten-digit US numbers may leave it out"
@@ -42,12 +52,20 @@ def to_e164(number: Any) -> str:
     try:
         parsed = phonenumbers.parse(digits, None)
     except phonenumbers.NumberParseException as error:
-        raise ValueError(f"cannot be dialled: {str(error).rstrip('.').lower()}") from None
+        raise ValueError(f"cannot be dialled: {re.sub(r'^[(].[)] ', '', str(error)).rstrip('.').lower()}") from None
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise ValueError(
             f"cannot be dialled: country code +{parsed.country_code} has no numbers of {len(digits) - 1} digits in all"
         )
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    # A trunk prefix ("+49 (0)30...") is dropped, but only once: what is left must not begin with another.
+    if written != digits and phonenumbers.parse(written, None) != parsed:
+        raise ValueError("cannot be dialled: it has too many zeros after the country code")
+    if not _FEWEST_DIGITS <= len(written) - 1 <= _MOST_DIGITS:
+        raise ValueError(
+            f"cannot be dialled: it has {len(written) - 1} digits, and E.164 has {_FEWEST_DIGITS} to {_MOST_DIGITS}"
+        )
+    return written
 
 
 def same_number(one: Any, other: Any) -> bool:
@@ -80,8 +98,11 @@ def mask_numbers_in(text: str) -> str:
 
     def hide(match: re.Match[str]) -> str:
         found = match.group(1)
+        if _DATE.match(found):
+            return found[:10] + mask_numbers_in(found[10:])
         digits = sum(character.isdigit() for character in found)
-        # Fewer digits are dates and codes, more are ids.
-        return mask_number(found) if 10 <= digits <= 15 or (found.startswith("+") and digits >= 7) else found
+        # Fewer digits are codes; more are ids, or with blanks several numbers side by side.
+        number = digits >= 10 if digits <= _MOST_DIGITS else " " in found
+        return mask_number(found) if number or (found.startswith("+") and digits >= _FEWEST_DIGITS) else found
 
     return _NUMBER_IN_TEXT.sub(hide, text)

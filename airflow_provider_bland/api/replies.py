@@ -51,7 +51,7 @@ class Reply:
         """Parse what a transport received."""
         try:
             body = json.loads(content) if content.strip() else (None if status == 204 else NOT_JSON)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = NOT_JSON
         return cls(status, body, {name.lower(): value for name, value in headers.items()})
 
@@ -67,9 +67,10 @@ def messages_of(body: Any) -> tuple[str, ...]:
         text = " ".join(text.split())
         # The newer wording repeats the entries of "errors" inside "message"; keep the readable ones.
         if text and not text.startswith("Invalid parameters. Error: ["):
-            found[mask_numbers_in(text[:MAX_MESSAGE_LENGTH])] = None
+            # Masked before it is cut, which might leave a part that does not look like a number any more.
+            found[mask_numbers_in(text)[:MAX_MESSAGE_LENGTH]] = None
     if not found and isinstance(body, Mapping) and isinstance(body.get("message"), str):
-        found[mask_numbers_in(body["message"][:MAX_MESSAGE_LENGTH])] = None
+        found[mask_numbers_in(body["message"])[:MAX_MESSAGE_LENGTH]] = None
     return tuple(found)
 
 
@@ -141,7 +142,9 @@ def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> f
 
 # Only the text tells a permanent refusal from a passing 429 (bland-api 1.12, section 9).
 _DO_NOT_CALL = re.compile(r"blacklisted|\bDNC\b|do.not.call|sensitive number", re.IGNORECASE)
-_INVALID_NUMBER = re.compile(r"invalid (from |transfer[_ ])?(phone )?number|phone number format", re.IGNORECASE)
+_INVALID_NUMBER = re.compile(
+    r"invalid (from|transfer)?[ _]?(phone[ _])?number|invalid 'from'|phone number format", re.IGNORECASE
+)
 _NOT_LIVE = re.compile(r"SID not found", re.IGNORECASE)
 _ENCRYPTED_KEY = re.compile(r"invalid `?encrypted_key`?", re.IGNORECASE)
 _NOT_FOUND_CODE = re.compile(r"NOT_FOUND$")
@@ -150,14 +153,16 @@ _UNSETTLED_400 = re.compile(r"unable to queue call|unable to save request body",
 
 
 def is_unsettled(reply: Reply) -> bool:
-    """Whether the reply leaves open if the request took effect: not JSON, 5xx, or a 400 that hides a server fault."""
+    """Whether it is open if the request took effect: not JSON, 5xx, a redirect, or a 400 that hides a server fault."""
     if is_wrong_encrypted_key(reply):
         return False
     text = " ".join(messages_of(reply.body))
     return (
         reply.status >= 500
+        # Some servers redirect after they have done what was asked.
+        or 300 <= reply.status < 400
         or reply.status in (408, 425)
-        or (reply.body is NOT_JSON and reply.status < 400)
+        or (reply.body is NOT_JSON and reply.status < 300)
         or bool(_UNSETTLED_400.search(text))
         # Some errors come inside a 200; the stop endpoint says this of a server fault.
         or (reply.status < 400 and is_error_body(reply.body) and text.rstrip(".").lower() == "internal server error")
@@ -201,6 +206,8 @@ def error_of(reply: Reply, what: str) -> BlandError:
         kind = BlandRateLimitError
     elif status == 400 and _INVALID_NUMBER.search(text):
         kind = BlandInvalidNumberError
+    elif 300 <= status < 400:
+        hint = "Redirects are not followed: they would carry the key elsewhere. Check the connection's base URL."
     said = "; ".join(messages) or ("the reply is not JSON" if reply.body is NOT_JSON else "no message in the body")
     message = f"Bland refused {what}: {said.rstrip('.')} (HTTP {status}{f', {code}' if code else ''})."
     return kind(

@@ -111,7 +111,12 @@ def decide(
         return Raise(_ambiguous(request, detail, outcome.status))
     if is_unsettled(outcome):
         refused = error_of(outcome, str(request))
-        detail = "; ".join(refused.messages) or ("the reply was not JSON" if outcome.status < 500 else "a server error")
+        redirected = 300 <= outcome.status < 400
+        if redirected and request.repeatable:
+            # A wrong base URL (http for https, say) will not heal.
+            return Raise(refused)
+        what = "a redirect" if redirected else "the reply was not JSON" if outcome.status < 500 else "a server error"
+        detail = "; ".join(refused.messages) or what
         if request.repeatable:
             error = BlandServerError(
                 f"Bland could not handle {request}: {detail} (HTTP {outcome.status}).",

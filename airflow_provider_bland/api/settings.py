@@ -68,15 +68,21 @@ def base_url_of(host: str | None, port: int | None = None) -> str | None:
         return None
     if "://" not in text:
         text = f"{'http' if _LOCAL.match(text) else 'https'}://{text}"
-    parts = urlsplit(text)
+    unreadable = BlandValidationError(
+        "host", "the connection's base URL must look like https://api.bland.ai (empty means just that)."
+    )
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise unreadable from None
     try:
         own_port = parts.port
     except ValueError:
         raise BlandValidationError("host", "the connection's base URL has a port that is not a number.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise BlandValidationError(
-            "host", "the connection's base URL must look like https://api.bland.ai (empty means just that)."
-        )
+    # A blank or the like would make the HTTP client fail in ways that leave open if anything was sent.
+    usable = parts.hostname and not re.search(r"[\s\\<>\"{}|^`]", text)
+    if parts.scheme not in ("http", "https") or not usable or parts.query or parts.fragment:
+        raise unreadable
     if parts.username or parts.password:
         raise BlandValidationError(
             "host", "the base URL must not hold credentials. Use the connection's API key field."
@@ -84,4 +90,4 @@ def base_url_of(host: str | None, port: int | None = None) -> str | None:
     if port and not own_port:
         text = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
     # Bland's own host, spelled out, is the default: stop-all and authorize then keep their own hosts.
-    return None if text == Host.API.value else text
+    return None if text.lower() in (Host.API.value, f"{Host.API.value}:443") else text

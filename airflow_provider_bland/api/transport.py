@@ -37,6 +37,11 @@ def _certificate_problem(error: BaseException) -> Failure | None:
     return None
 
 
+def _unsendable(error: Exception) -> Failure:
+    """No request could even be made of it: a base URL or a header that is none. Its text may hold a secret."""
+    return Failure(FailureKind.NOT_SENT, f"the address or a header is not valid ({type(error).__name__})", False)
+
+
 class SyncTransport:
     """
     Sends requests with ``requests``, one session for its lifetime.
@@ -98,6 +103,15 @@ class SyncTransport:
             return Failure(FailureKind.NOT_SENT, "connect timeout")
         except requests.exceptions.ReadTimeout:
             return Failure(FailureKind.LOST, "read timeout")
+        except (
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+            requests.exceptions.InvalidHeader,
+            urllib3.exceptions.LocationParseError,
+            UnicodeError,
+        ) as error:
+            return _unsendable(error)
         except requests.exceptions.RequestException as error:
             if untrusted := _certificate_problem(error):
                 return untrusted
@@ -176,6 +190,8 @@ class AsyncTransport:
             return Failure(FailureKind.NOT_SENT, "connect timeout")
         except httpx.ConnectError as error:
             return _certificate_problem(error) or Failure(FailureKind.NOT_SENT, "connection refused or unreachable")
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+            return _unsendable(error)
         except httpx.TimeoutException:
             return Failure(FailureKind.LOST, "read timeout")
         except httpx.HTTPError as error:
