@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 # The first interpreter that Airflow supports and that can make virtual environments. Or say: make PYTHON=/path/to/python
 USABLE := import sys, venv, ensurepip; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(USABLE)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 # What `make constraints` resolves for.
 PYTHONS ?= python3.11 python3.12 python3.13
@@ -50,7 +50,7 @@ chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under wa
 bench: $(VENV)/.dev ## Measure what waiting for many calls costs
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
-constraints: ## Write constraints.txt anew, with today's versions for each of $(PYTHONS)
+constraints: ## Write constraints.txt anew, from what pip picks today (PYTHONS=... names the interpreters)
 	@$(or $(PYTHON),python3) scripts/make_constraints.py $(PYTHONS)
 
 clean: ## Remove the virtual environment, the Airflow of `make up` and all caches
