@@ -78,7 +78,7 @@ class Courier:
     async def send(self, post: Post) -> None:
         """Send one webhook; the one after a call is tried again, and its failure shows in the call."""
         raw = encoded(post.body)
-        headers = {"content-type": "application/json"}
+        headers = {"Content-Type": "application/json"}
         if post.signed and self._sandbox.settings.webhook_secret:
             headers[SIGNATURE_HEADER] = signature(self._sandbox.settings.webhook_secret, raw)
         pauses = PAUSES if post.final else ()

@@ -12,7 +12,7 @@ from airflow_provider_bland.sandbox.server import SandboxServer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from sandbox_client import Client, Receiver  # noqa: E402
+from sandbox_client import Client, Receiver
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["content-length"]))
                 receiver.received.append((raw, dict(self.headers)))
                 self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)

@@ -61,7 +61,15 @@ def test_the_states_follow_one_another(client: Client) -> None:
         if call["queue_status"] not in seen:
             seen.append(call["queue_status"])
         if not call["completed"]:
-            for unset in ("summary", "price", "analysis", "end_at", "corrected_duration", "call_length", "recording_url"):
+            for unset in (
+                "summary",
+                "price",
+                "analysis",
+                "end_at",
+                "corrected_duration",
+                "call_length",
+                "recording_url",
+            ):
                 assert call[unset] is None
             assert call["transcripts"] == []
         if "started" in seen:
@@ -190,7 +198,11 @@ def test_analyze_checks_its_parameters(client: Client, body: object) -> None:
 
 def test_unknown_call(client: Client) -> None:
     expected = {"data": None, "errors": [{"error": "CALL_NOT_FOUND", "message": "Call not found"}]}
-    for method, path in (("GET", "/v1/calls/nope"), ("POST", "/v1/calls/nope/analyze"), ("GET", "/v1/calls/nope/correct")):
+    for method, path in (
+        ("GET", "/v1/calls/nope"),
+        ("POST", "/v1/calls/nope/analyze"),
+        ("GET", "/v1/calls/nope/correct"),
+    ):
         reply = client.request(method, path)
         assert (reply.status_code, reply.json()) == (404, expected)
 
@@ -233,7 +245,9 @@ def test_stop_all_and_active(client: Client) -> None:
     active = client.request("GET", "/v1/calls/active", headers={"x-bland-org-id": "org"}).json()
     assert active["errors"] is None
     assert {row["call_id"] for row in active["data"]} == ids
-    assert {(row["status"], row["international"], row["start_time"]) for row in active["data"]} == {("QUEUED", "false", "")}
+    assert {(row["status"], row["international"], row["start_time"]) for row in active["data"]} == {
+        ("QUEUED", "false", "")
+    }
     assert all(row["timestamp"].isdigit() for row in active["data"])
     assert client.post("/v1/calls/active/stop").json() == {
         "status": "success",
@@ -271,7 +285,9 @@ def test_voicemail_retry_rings_once_more(client: Client) -> None:
     retry = {"wait": 10, "voicemail_action": "leave_message", "voicemail_message": "Hello."}
     first = client.call(number, retry=retry, metadata={"k": 1})
     client.finished(first)
-    rows = until(lambda: (lambda rows: rows if len(rows) == 2 else None)(client.rows(to_number=number, completed="true")))
+    rows = until(
+        lambda: (lambda rows: rows if len(rows) == 2 else None)(client.rows(to_number=number, completed="true"))
+    )
     second = client.details(rows[0]["call_id"])
     assert second["call_id"] != first
     assert (second["answered_by"], second["metadata"]) == ("human", {"k": 1})
