@@ -1,0 +1,301 @@
+"""What a task does with its call once it is placed: wait for the end, hang up in time, say what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
+from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.intents import Verdict, verdict
+from airflow_provider_bland.api.phone import mask_number
+from airflow_provider_bland.api.times import parse_start_time
+from airflow_provider_bland.api.waiting import CallWatch, default_timeout
+from airflow_provider_bland.exceptions import (
+    BlandCallFailedError,
+    BlandCallStillActiveError,
+    BlandCallTimeoutError,
+    BlandRedialError,
+    BlandTaskKilledError,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+    as_task_error,
+    is_deferral_timeout,
+)
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.links.bland import CALL_URL_KEY, BlandCallLink
+from airflow_provider_bland.task_states import is_in_state
+from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_SLICE: Final = 0.5
+# Airflow's own timeout of a deferral is only a net below the trigger's deadline, for when no triggerer runs.
+_DEFERRAL_MARGIN: Final = timedelta(seconds=60)
+
+
+class CallWaiter(BaseOperator):
+    """An operator that has a call, and answers for it until it has ended. Its arguments are ``SendCallOperator``'s."""
+
+    bland_conn_id: str
+    phone_number: str
+    analysis_schema: dict[str, Any] | None
+    call_options: dict[str, Any] | None
+    poll_interval: float
+    timeout: float | None
+    stop_on_timeout: bool
+    stop_on_kill: bool
+    settle_timeout: float
+    include_transcript: bool
+    fail_on: frozenset[str]
+    redial_on: frozenset[str]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._hook: BlandHook | None = None
+        self._call_id: str | None = None
+        self._ti: Any = None
+        self._killed = False
+
+    @property
+    def hook(self) -> BlandHook:
+        """The hook of this operator's connection."""
+        if self._hook is None:
+            self._hook = BlandHook(self.bland_conn_id)
+        return self._hook
+
+    def _announce(self, context: Context, call_id: str) -> None:
+        self._call_id = call_id
+        ti = context["ti"]
+        ti.xcom_push(key="call_id", value=call_id)
+        if self.hook.settings.base_url is None:
+            ti.xcom_push(key=CALL_URL_KEY, value=BlandCallLink.url_of(call_id))
+
+    # --- waiting --------------------------------------------------------------------------------------------------
+
+    @property
+    def _wants_analysis(self) -> bool:
+        return bool(self.analysis_schema or (self.call_options or {}).get("analysis_schema"))
+
+    def _deadline_of(self, body: Mapping[str, Any], placed_at: float) -> float:
+        """Epoch seconds at which the call's time is up; waiting for an earlier try's call gives it no more time."""
+        start = placed_at if self.stop_on_timeout else time.time()
+        if self.timeout is not None:
+            return start + self.timeout
+        dial_at = parse_start_time(body["start_time"]).timestamp() if "start_time" in body else start
+        max_duration = body.get("max_duration")
+        return start + default_timeout(float(max_duration) if max_duration else None, dial_at - start)
+
+    def _execution_deadline(self) -> float:
+        """Epoch seconds at which ``execution_timeout`` ends; Airflow 3 does not enforce it on a deferred task."""
+        if self.execution_timeout is None:
+            return float("inf")
+        started = getattr(self._ti, "start_date", None)
+        start = started.timestamp() if isinstance(started, datetime) else time.time()
+        return start + float(self.execution_timeout.total_seconds())
+
+    def _wait(self, call_id: str, watch: CallWatch, deadline: float) -> dict[str, Any] | None:
+        """Details of the call once it is over, ``None`` if its time is up."""
+        self.log.info("Waiting for the end of call %s.", call_id)
+        while True:
+            self._pause(min(self.poll_interval, max(0.0, deadline - time.time())))
+            try:
+                details = self.hook.get_call(call_id)
+            except BlandError as error:
+                self._raise_if_killed()
+                self.log.warning("Could not look at call %s: %s", call_id, error)
+                if fatal := watch.failed(error, time.monotonic()):
+                    raise as_task_error(fatal) from error
+            else:
+                if watch.saw(details, time.monotonic()):
+                    return details
+            if time.time() >= deadline:
+                return None
+
+    def _pause(self, duration: float) -> None:
+        # In slices, so that a kill is noticed: its signal does not end a sleep.
+        end = time.monotonic() + duration
+        while True:
+            self._raise_if_killed()
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _SLICE))
+
+    def _defer(self, call_id: str, deadline: float, *, confirm: bool = False) -> None:
+        from airflow_provider_bland.triggers.calls import CallCompletionTrigger
+
+        self.log.info("Waiting for the end of call %s in the triggerer.", call_id)
+        net = timedelta(seconds=max(1.0, deadline - time.time() + self.poll_interval)) + _DEFERRAL_MARGIN
+        self.defer(
+            trigger=CallCompletionTrigger(
+                call_id=call_id,
+                bland_conn_id=self.bland_conn_id,
+                poll_interval=self.poll_interval,
+                deadline=deadline,
+                wants_analysis=self._wants_analysis,
+                settle_timeout=self.settle_timeout,
+                stop_on_kill=self.stop_on_kill,
+                confirm=confirm,
+            ),
+            method_name="execute_complete",
+            kwargs={"call_id": call_id, "deadline": deadline},
+            timeout=net,
+        )
+
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None, *, call_id: str, deadline: float
+    ) -> dict[str, Any]:
+        """Take over from the trigger."""
+        self._ti, self._call_id = context["ti"], call_id
+        found = WaitEvent.of(event, call_id)
+        if found.status is WaitStatus.TIMEOUT:
+            return self._time_is_up(context, call_id)
+        if found.status is WaitStatus.ERROR:
+            raise as_task_error(found.to_error())
+        try:
+            details = self.hook.get_call(call_id)
+        except BlandError as error:
+            raise as_task_error(error) from error
+        if not is_finished(details):
+            # The list said so, the details do not. The details are right.
+            if time.time() >= deadline:
+                return self._time_is_up(context, call_id)
+            self._defer(call_id, deadline, confirm=True)
+        return self._conclude(context, details)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """See to the call when Airflow itself ends the deferral: its timeout passed, or the trigger broke."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralTimeout, TaskDeferralError) as error:
+            call_id = self._recorded_call_id(context)
+            if call_id is None:
+                raise
+            if is_deferral_timeout(error):
+                return self._time_is_up(context, call_id)
+            if self._tries_left(context):
+                raise BlandCallStillActiveError(
+                    f"The trigger that waited for call {call_id} broke ({error}); its log says why. The call goes on, "
+                    "and the next try will wait for it without ringing again."
+                ) from error
+            if self.stop_on_timeout:
+                self._stop_after_timeout(call_id)
+            raise BlandCallTimeoutError(
+                f"The trigger that waited for call {call_id} broke ({error}), and no retries are left. The call was "
+                f"{'stopped' if self.stop_on_timeout else 'left alone (stop_on_timeout=False)'}. Clear the task to get "
+                "its result; nobody will be rung again."
+            ) from error
+
+    def _recorded_call_id(self, context: Context) -> str | None:
+        from airflow_provider_bland.operators.placing import IntentStore
+
+        self._ti = ti = context["ti"]
+        record = IntentStore(context).load()
+        found = record.call_id if record else None
+        # XCom lasts over a deferral, though not over a retry.
+        found = found or ti.xcom_pull(task_ids=ti.task_id, key="call_id", map_indexes=ti.map_index)
+        self._call_id = str(found) if found else None
+        return self._call_id
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _tries_left(self, context: Context) -> bool:
+        ti = context["ti"]
+        return int(ti.try_number) <= int(getattr(ti, "max_tries", 0) or 0)
+
+    def _conclude(self, context: Context, details: dict[str, Any]) -> dict[str, Any]:
+        result = result_of(details, include_transcript=self.include_transcript)
+        call_id, outcome = result["call_id"], outcome_of(details)
+        ti = context["ti"]
+        ti.xcom_push(key="outcome", value=str(outcome))
+        masked = mask_number(details.get("to") or self.phone_number)
+        self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
+        decision = verdict(
+            outcome, fail_on=self.fail_on, redial_on=self.redial_on, tries_left=self._tries_left(context)
+        )
+        reason = f" ({details['error_message']})" if details.get("error_message") else ""
+        if decision is Verdict.REDIAL:
+            raise BlandRedialError(
+                f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in redial_on. "
+                "The next try will ring again."
+            )
+        if decision is Verdict.FAIL:
+            raise BlandCallFailedError(
+                f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in fail_on. It is not rung "
+                "again. To ring again after such an outcome, put it into redial_on; to accept it, take it out of "
+                "fail_on."
+            )
+        self._save_delivered(context)
+        return result
+
+    def _save_delivered(self, context: Context) -> None:
+        from airflow_provider_bland.operators.placing import IntentStore
+
+        store = IntentStore(context)
+        if record := store.load():
+            store.save(replace(record, delivered=True))
+
+    def _time_is_up(self, context: Context, call_id: str) -> dict[str, Any]:
+        """Stop the call and raise; if it has ended by now, its result is as good as any."""
+        if not self.stop_on_timeout:
+            raise BlandCallStillActiveError(
+                f"Call {call_id} did not end in time, and goes on (stop_on_timeout=False). A retry waits for it again "
+                "without ringing."
+            )
+        try:
+            if not self.hook.stop_call(call_id)["stopped"]:
+                return self._conclude(context, self.hook.get_call(call_id))
+        except BlandError as error:
+            raise BlandCallStillActiveError(
+                f"Call {call_id} did not end in time and could not be stopped: {error} A retry will look at it again "
+                "without ringing; stop it in Bland's dashboard if it must end now."
+            ) from error
+        message = f"Call {call_id} did not end in time and was stopped."
+        if CallOutcome.CANCELED in self.redial_on:
+            raise BlandRedialError(f"{message} A retry may ring again (redial_on).")
+        raise BlandCallTimeoutError(f"{message} A longer timeout gives it more time; nobody is rung again.")
+
+    def _stop_after_timeout(self, call_id: str) -> None:
+        if not self.stop_on_timeout:
+            return
+        try:
+            self.hook.stop_call(call_id)
+        except BlandError as error:
+            self.log.warning("Call %s could not be stopped: %s Stop it in Bland's dashboard.", call_id, error)
+
+    def on_kill(self) -> None:
+        """
+        Stop the call if a user has killed the task.
+
+        A worker that is merely shut down leaves the task instance running in Airflow's database: then the call goes on,
+        and the next try waits for it.
+        """
+        self._killed = True
+        self._stop_if_killed_by_user()
+
+    def _stop_if_killed_by_user(self) -> None:
+        call_id, ti = self._call_id, self._ti
+        if call_id is None or ti is None or not self.stop_on_kill:
+            return
+        if is_in_state(ti, "running", within=1.0):
+            self.log.warning("The worker is being shut down. Call %s goes on; a retry will wait for it.", call_id)
+            return
+        try:
+            self.hook.stop_call_at_once(call_id)
+            self.log.warning("The task was killed; call %s was stopped.", call_id)
+        except BlandError as error:
+            self.log.warning("The task was killed, but call %s was not stopped: %s", call_id, error)
+
+    def _raise_if_killed(self) -> None:
+        if self._killed:
+            self._stop_if_killed_by_user()
+            raise BlandTaskKilledError(
+                f"The task was killed{f' while it waited for call {self._call_id}' if self._call_id else ''}."
+            )
