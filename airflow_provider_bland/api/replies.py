@@ -69,6 +69,9 @@ def messages_of(body: Any) -> tuple[str, ...]:
         if text and not text.startswith("Invalid parameters. Error: ["):
             # Masked before it is cut, which might leave a part that does not look like a number any more.
             found[mask_numbers_in(text)[:MAX_MESSAGE_LENGTH]] = None
+    if len(found) > 1 and (code := code_of(body)):
+        # {"error": "SOME_CODE", "details": "..."}: the code is told by code_of.
+        found.pop(code, None)
     if not found and isinstance(body, Mapping) and isinstance(body.get("message"), str):
         found[mask_numbers_in(body["message"])[:MAX_MESSAGE_LENGTH]] = None
     return tuple(found)

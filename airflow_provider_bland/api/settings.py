@@ -63,11 +63,12 @@ def base_url_of(host: str | None, port: int | None = None) -> str | None:
 
     :raises BlandValidationError: if it is not an http(s) URL, or holds credentials.
     """
-    text = (host or "").strip().rstrip("/")
-    if not text:
+    text = (host or "").strip()
+    if not text.strip("/"):
         return None
     if "://" not in text:
         text = f"{'http' if _LOCAL.match(text) else 'https'}://{text}"
+    text = text.rstrip("/")
     unreadable = BlandValidationError(
         "host", "the connection's base URL must look like https://api.bland.ai (empty means just that)."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -189,9 +190,9 @@ def test_ids_dates_and_counts_in_a_sentence_stay(text: str) -> None:
     assert mask_numbers_in(text) == text
 
 
-@given(st.uuids(), st.datetimes(), st.sampled_from("T "))
+@given(st.uuids(), st.datetimes(min_value=datetime(1000, 1, 1)), st.sampled_from("T "))
 def test_no_uuid_and_no_date_is_ever_hidden(identifier: Any, moment: Any, separator: str) -> None:
-    text = f"call {identifier} at {moment.replace(year=max(moment.year, 1000)).isoformat(sep=separator)}"
+    text = f"call {identifier} at {moment.isoformat(sep=separator)}"
     assert mask_numbers_in(text) == text
 
 

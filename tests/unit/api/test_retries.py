@@ -1,0 +1,342 @@
+"""The one decision about every reply: the table of what is asked again, what is raised, and what stays unsure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_bland.api import errors, requests
+from airflow_provider_bland.api.replies import NOT_JSON, Reply
+from airflow_provider_bland.api.requests import BlandRequest
+from airflow_provider_bland.api.retries import (
+    MAX_ATTEMPTS,
+    MAX_RATE_LIMIT_WAIT,
+    Decision,
+    Failure,
+    FailureKind,
+    Raise,
+    Retry,
+    Return,
+    backoff,
+    decide,
+)
+
+READ = requests.get_call("c-1")
+STOP = requests.stop_call("c-1")
+DELETE = requests.delete_agent("a-1")
+PLACE = requests.send_call({"phone_number": "+14155550100", "task": "Say hi."})
+ANALYZE = requests.analyze_call("c-1", "Find out.", [["Who?", "string"]])
+CREATE = requests.create_agent({"prompt": "Be kind."})
+REPEATABLE = [READ, STOP, DELETE]
+ONCE_ONLY = [PLACE, ANALYZE, CREATE]
+EVERY = [*REPEATABLE, *ONCE_ONLY]
+
+
+def error(message: str, status: int = 400, **more: Any) -> Reply:
+    return Reply(status, {"status": "error", "message": message, **more})
+
+
+NOT_SENT = Failure(FailureKind.NOT_SENT, "connect timeout")
+UNTRUSTED = Failure(FailureKind.NOT_SENT, "its certificate is not trusted", repeatable=False)
+# name: (what happened, for a request that may be repeated, for one that dials, creates or charges)
+# "again" is: asked again, and in the end raised as that type; "raise" is: raised at once.
+TABLE: dict[str, tuple[Reply | Failure, tuple[str, type[Exception]], tuple[str, type[Exception]]]] = {
+    "never connected": (NOT_SENT, ("again", errors.BlandConnectionError), ("again", errors.BlandConnectionError)),
+    "certificate not trusted": (
+        UNTRUSTED,
+        ("raise", errors.BlandConnectionError),
+        ("raise", errors.BlandConnectionError),
+    ),
+    "read timeout or reset": (
+        Failure(FailureKind.LOST, "read timeout"),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "500": (
+        error("Internal server error.", 500),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "500 of Twilio": (
+        error("Error triggering call. Please check your twilio account for errors", 500),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "502 html": (Reply(502), ("again", errors.BlandServerError), ("raise", errors.BlandAmbiguousError)),
+    "503 not found in words": (
+        error("Call not found", 503),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "200 not JSON": (
+        Reply(200, NOT_JSON),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "200 of another shape": (
+        Reply(200, ["surprise"]),
+        ("raise", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "200 null": (Reply(200, None), ("raise", errors.BlandServerError), ("raise", errors.BlandAmbiguousError)),
+    "200 hiding a server fault": (
+        error("Internal server error.", 200),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "200 with status error": (
+        error("Task must be a string", 200),
+        ("raise", errors.BlandRequestError),
+        ("raise", errors.BlandRequestError),
+    ),
+    "200 with DNC Error": (
+        Reply(200, {"status": "DNC Error", "message": "Number found in DNC list."}),
+        ("raise", errors.BlandDoNotCallError),
+        ("raise", errors.BlandDoNotCallError),
+    ),
+    "301": (Reply(301, NOT_JSON), ("raise", errors.BlandRequestError), ("raise", errors.BlandAmbiguousError)),
+    "302 json": (Reply(302, {}), ("raise", errors.BlandRequestError), ("raise", errors.BlandAmbiguousError)),
+    "307": (Reply(307, NOT_JSON), ("raise", errors.BlandRequestError), ("raise", errors.BlandAmbiguousError)),
+    "400": (
+        error("Task must be a string"),
+        ("raise", errors.BlandRequestError),
+        ("raise", errors.BlandRequestError),
+    ),
+    "400 not JSON": (Reply(400), ("raise", errors.BlandRequestError), ("raise", errors.BlandRequestError)),
+    "400 unable to queue": (
+        error("Unable to queue call."),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "400 unable to save": (
+        error("Unable to save request body."),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "400 DNC": (
+        Reply(400, {"status": "DNC Error", "message": "Number found in DNC list."}),
+        ("raise", errors.BlandDoNotCallError),
+        ("raise", errors.BlandDoNotCallError),
+    ),
+    "401": (error("Unauthorized", 401), ("raise", errors.BlandAuthError), ("raise", errors.BlandAuthError)),
+    "402": (
+        error("Insufficient balance.", 402),
+        ("raise", errors.BlandBalanceError),
+        ("raise", errors.BlandBalanceError),
+    ),
+    "403": (error("Flagged", 403), ("raise", errors.BlandPermissionError), ("raise", errors.BlandPermissionError)),
+    "404": (
+        error("Pathway not found", 404),
+        ("raise", errors.BlandNotFoundError),
+        ("raise", errors.BlandNotFoundError),
+    ),
+    "408": (Reply(408), ("again", errors.BlandServerError), ("raise", errors.BlandAmbiguousError)),
+    "413": (Reply(413), ("raise", errors.BlandRequestError), ("raise", errors.BlandRequestError)),
+    "418": (
+        Reply(418, {"error": "OBJECTIVE_VALIDATION_ERROR", "details": "Rejected."}),
+        ("raise", errors.BlandRequestError),
+        ("raise", errors.BlandRequestError),
+    ),
+    "429 rate limit": (
+        error("Rate limit exceeded", 429),
+        ("again", errors.BlandRateLimitError),
+        ("again", errors.BlandRateLimitError),
+    ),
+    "429 not JSON": (Reply(429), ("again", errors.BlandRateLimitError), ("again", errors.BlandRateLimitError)),
+    "429 same number": (
+        error("Calls can only be sent every 10 seconds to the same number.", 429),
+        ("again", errors.BlandRateLimitError),
+        ("again", errors.BlandRateLimitError),
+    ),
+    "429 blacklisted": (
+        error("This number is blacklisted.", 429),
+        ("raise", errors.BlandDoNotCallError),
+        ("raise", errors.BlandDoNotCallError),
+    ),
+    "500 wrong encrypted_key": (
+        error("Invalid `encrypted_key`. Please use the correct key for your account.", 500),
+        ("raise", errors.BlandAuthError),
+        ("raise", errors.BlandAuthError),
+    ),
+}
+
+
+def _expected() -> Iterator[Any]:
+    for name, (outcome, repeated, once) in TABLE.items():
+        for request in EVERY:
+            verdict, kind = repeated if request.repeatable else once
+            yield pytest.param(request, outcome, verdict, kind, id=f"{name}-{request}")
+
+
+@pytest.mark.parametrize(("request_", "outcome", "verdict", "kind"), list(_expected()))
+def test_the_table(request_: BlandRequest, outcome: Reply | Failure, verdict: str, kind: type[Exception]) -> None:
+    first = decide(request_, outcome, 1, 0.5)
+    assert isinstance(first, Retry if verdict == "again" else Raise)
+    assert type(first.error) is kind
+    last = decide(request_, outcome, MAX_ATTEMPTS, 0.5)
+    assert isinstance(last, Raise)
+    assert type(last.error) is kind
+    impatient = decide(request_, outcome, 1, 0.5, max_attempts=1)
+    assert isinstance(impatient, Raise)
+    # What to call the request, but not whom it is about.
+    assert request_.path in str(first.error)
+    assert "4155550100" not in str(first.error)
+
+
+def test_every_request_that_dials_creates_or_charges_is_once_only() -> None:
+    assert [request.repeatable for request in REPEATABLE] == [True] * len(REPEATABLE)
+    assert [request.repeatable for request in ONCE_ONLY] == [False] * len(ONCE_ONLY)
+
+
+SUCCESSES: list[tuple[BlandRequest, Any]] = [
+    (READ, {"call_id": "c-1", "status": "failed"}),
+    (READ, {"c_id": "c-1"}),
+    (STOP, {"status": "success", "message": "Call ended successfully."}),
+    (PLACE, {"status": "success", "call_id": "c-1", "batch_id": None}),
+    (ANALYZE, {"status": "success", "answers": [None]}),
+    (CREATE, {"agent": {"agent_id": "a-1"}}),
+    (CREATE, {"agent_id": "a-1"}),
+    (requests.list_calls({}), {"calls": []}),
+    (requests.list_agents(), {"agents": []}),
+    (requests.authorize_agent("a-1"), {"token": "t"}),
+    (requests.stop_all_calls(), {"status": "success", "num_calls": 0}),
+]
+
+
+@pytest.mark.parametrize(("request_", "body"), SUCCESSES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("status", [200, 201])
+def test_what_was_asked_for_is_returned_as_it_is(request_: BlandRequest, body: Any, status: int) -> None:
+    assert decide(request_, Reply(status, body), 1, 0.5) == Return(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "success", "message": "Call successfully queued."},
+        {"status": "success", "call_id": None},
+        {"status": "success", "call_id": ""},
+        {},
+    ],
+    ids=str,
+)
+def test_a_200_without_a_call_id_leaves_it_open_if_the_phone_rings(body: Any) -> None:
+    decision = decide(PLACE, Reply(200, body), 1, 0.5)
+    assert isinstance(decision, Raise)
+    assert type(decision.error) is errors.BlandAmbiguousError
+
+
+outcomes = st.sampled_from([outcome for outcome, _, _ in TABLE.values()])
+requests_ = st.sampled_from(EVERY)
+
+
+@given(requests_, outcomes | st.builds(Reply, st.integers(200, 599)), st.integers(1, 10), st.floats(0, 1))
+def test_what_may_have_rung_is_never_asked_again(
+    request: BlandRequest, outcome: Reply | Failure, attempt: int, jitter: float
+) -> None:
+    decision = decide(request, outcome, attempt, jitter)
+    if isinstance(decision, Retry):
+        assert attempt < MAX_ATTEMPTS
+        assert 0 <= decision.delay <= MAX_RATE_LIMIT_WAIT
+        if not request.repeatable:
+            nothing_sent = isinstance(outcome, Failure) and outcome.kind is FailureKind.NOT_SENT
+            refused = isinstance(outcome, Reply) and outcome.status == 429
+            assert nothing_sent or refused
+
+
+@given(outcomes, st.floats(0, 1))
+def test_no_request_is_made_more_than_four_times(outcome: Reply | Failure, jitter: float) -> None:
+    for request in EVERY:
+        attempt, waited = 1, 0.0
+        decision: Decision = decide(request, outcome, attempt, jitter)
+        while isinstance(decision, Retry):
+            attempt, waited = attempt + 1, waited + decision.delay
+            decision = decide(request, outcome, attempt, jitter, waited=waited)
+        assert attempt <= MAX_ATTEMPTS
+        assert waited <= MAX_RATE_LIMIT_WAIT
+
+
+@given(st.integers(1, 50), st.floats(0, 1))
+def test_backoff_is_from_half_a_second_to_twenty(attempt: int, jitter: float) -> None:
+    assert 0.5 <= backoff(attempt, jitter) <= 20.0
+
+
+@given(st.integers(1, 20), st.floats(0, 1), st.floats(0, 1))
+def test_backoff_grows_with_attempts_and_jitter(attempt: int, less: float, more: float) -> None:
+    less, more = sorted((less, more))
+    assert backoff(attempt, less) <= backoff(attempt, more) <= backoff(attempt + 1, more)
+
+
+def test_jitter_is_full() -> None:
+    for attempt in range(1, MAX_ATTEMPTS):
+        assert backoff(attempt, 0.0) == 0.5
+        assert backoff(attempt, 1.0) == 0.5 * 2**attempt
+    assert backoff(30, 1.0) == 20.0
+
+
+def limited(message: str = "Rate limit exceeded", retry_after: str | None = None) -> Reply:
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    return Reply(429, {"status": "error", "message": message}, headers)
+
+
+@pytest.mark.parametrize("request_", [READ, PLACE], ids=str)
+@pytest.mark.parametrize("seconds", [0, 1, 30, 119.5, 120])
+def test_a_passing_429_waits_as_long_as_bland_says(request_: BlandRequest, seconds: float) -> None:
+    decision = decide(request_, limited(retry_after=str(seconds)), 1, 0.5)
+    assert isinstance(decision, Retry)
+    assert decision.delay == seconds
+
+
+@pytest.mark.parametrize(("retry_after", "waited"), [("120.5", 0.0), ("3600", 0.0), ("60", 61.0), ("1", 119.5)])
+def test_nobody_waits_more_than_two_minutes_for_a_429(retry_after: str, waited: float) -> None:
+    decision = decide(PLACE, limited(retry_after=retry_after), 1, 0.5, waited=waited)
+    assert isinstance(decision, Raise)
+    assert isinstance(decision.error, errors.BlandRateLimitError)
+    assert decision.error.retry_after
+    assert not decision.error.permanent
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_the_same_number_is_tried_again_after_ten_seconds(attempt: int, jitter: float) -> None:
+    decision = decide(PLACE, limited("Calls can only be sent every 10 seconds to the same number."), attempt, jitter)
+    assert isinstance(decision, Retry)
+    assert 10.0 <= decision.delay <= 11.0
+
+
+def test_an_unsure_reply_keeps_its_status_and_words() -> None:
+    decision = decide(PLACE, error("Unable to queue call."), 1, 0.5)
+    assert isinstance(decision, Raise)
+    assert decision.error.status_code == 400
+    assert "Unable to queue call" in str(decision.error)
+    assert "not repeated" in str(decision.error)
+
+
+def test_a_redirect_points_at_the_base_url() -> None:
+    decision = decide(READ, Reply(301), 1, 0.5)
+    assert isinstance(decision, Raise)
+    assert "base URL" in str(decision.error)
+    assert decision.error.permanent
+
+
+def test_permanence_of_every_error() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BlandError)]
+    passing = {kind for kind in kinds if not kind.permanent}
+    assert passing == {
+        errors.BlandError,
+        errors.BlandConnectionError,
+        errors.BlandAmbiguousError,
+        errors.BlandServerError,
+        errors.BlandRateLimitError,
+    }
+
+
+def test_no_decision_hides_its_error() -> None:
+    for (outcome, _, _), request in itertools.product(TABLE.values(), EVERY):
+        decision = decide(request, outcome, 1, 0.0)
+        assert not isinstance(decision, Return)
+        assert str(decision.error)
