@@ -18,6 +18,7 @@ from airflow_provider_bland.sandbox.numbers import NUMBERS
 from airflow_provider_bland.sandbox.replies import Reply, coded_error
 
 if TYPE_CHECKING:
+    from airflow_provider_bland.sandbox.engine import Engine
     from airflow_provider_bland.sandbox.state import Sandbox
 
 Batch = dict[str, Any]
@@ -53,7 +54,7 @@ def _invalid(message: str) -> Reply:
     return coded_error(400, "VALIDATION_ERROR", message)
 
 
-def create(sandbox: Sandbox, body: object) -> Reply:
+def create(sandbox: Engine, body: object) -> Reply:
     """Deal with ``POST /v2/batches/create``."""
     refused = refusal(body)
     if refused is not None or not isinstance(body, dict):
@@ -79,18 +80,18 @@ def create(sandbox: Sandbox, body: object) -> Reply:
         return Reply({"data": {"batch_id": batch["id"]}, "errors": None})
 
 
-def schedule(sandbox: Sandbox, batch: Batch) -> None:
+def schedule(sandbox: Engine, batch: Batch) -> None:
     """Let a batch be dispatched soon."""
     sandbox.later(DISPATCH_SECONDS, lambda: _dispatch(sandbox, batch))
 
 
-def resume(sandbox: Sandbox, batch: Batch) -> None:
+def resume(sandbox: Engine, batch: Batch) -> None:
     """Go on with a batch that a restart interrupted before all its calls were placed."""
     batch["state"] = "validating"
     schedule(sandbox, batch)
 
 
-def _dispatch(sandbox: Sandbox, batch: Batch) -> None:
+def _dispatch(sandbox: Engine, batch: Batch) -> None:
     if batch["state"] != "validating":
         return
     if batch["stopped"]:
@@ -131,7 +132,7 @@ def _dispatch(sandbox: Sandbox, batch: Batch) -> None:
         _finish(sandbox, batch)
 
 
-def _callable(sandbox: Sandbox, body: dict[str, Any]) -> str | None:
+def _callable(sandbox: Engine, body: dict[str, Any]) -> str | None:
     """Return the number of an entry in E.164; ``None`` when Bland would refuse the call."""
     now = sandbox.clock.stamp(sandbox.clock.now())
     checked = {name: value for name, value in body.items() if name != "b_cid"}
@@ -143,7 +144,7 @@ def _callable(sandbox: Sandbox, body: dict[str, Any]) -> str | None:
     return None if scenario and scenario.refusal and scenario.refusal.first is None else number
 
 
-def _is_new_id(sandbox: Sandbox, wanted: str) -> bool:
+def _is_new_id(sandbox: Engine, wanted: str) -> bool:
     try:
         uuid.UUID(wanted)
     except ValueError:
@@ -151,7 +152,7 @@ def _is_new_id(sandbox: Sandbox, wanted: str) -> bool:
     return wanted not in sandbox.calls
 
 
-def progress(sandbox: Sandbox, call: Call) -> None:
+def progress(sandbox: Engine, call: Call) -> None:
     """Note that a call of a batch is over."""
     batch = sandbox.batches.get(call.batch_id or "")
     if batch is None or batch["state"] != "in_progress":
@@ -160,7 +161,7 @@ def progress(sandbox: Sandbox, call: Call) -> None:
         _finish(sandbox, batch)
 
 
-def _finish(sandbox: Sandbox, batch: Batch) -> None:
+def _finish(sandbox: Engine, batch: Batch) -> None:
     calls = sandbox.calls_of_batch(batch["id"])
     successful = sum(call.status == "completed" for call in calls)
     counts = {
@@ -177,7 +178,7 @@ def _finish(sandbox: Sandbox, batch: Batch) -> None:
     sandbox.save("batch", batch["id"], batch)
 
 
-def _report(sandbox: Sandbox, batch: Batch, state: str, **more: Any) -> None:
+def _report(sandbox: Engine, batch: Batch, state: str, **more: Any) -> None:
     """Enter a state: in the log, and by one unsigned attempt at the status webhook."""
     batch["state"] = state
     now = sandbox.clock.stamp(sandbox.clock.now())
@@ -191,7 +192,7 @@ def _report(sandbox: Sandbox, batch: Batch, state: str, **more: Any) -> None:
     sandbox.save("batch", batch["id"], batch)
 
 
-def _log(sandbox: Sandbox, batch: Batch, kind: str, payload: dict[str, Any]) -> None:
+def _log(sandbox: Engine, batch: Batch, kind: str, payload: dict[str, Any]) -> None:
     batch["logs"].append(
         {
             "id": str(uuid.uuid4()),

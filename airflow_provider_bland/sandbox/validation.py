@@ -275,7 +275,9 @@ def _webhook(body: dict[str, Any], settings: Settings) -> str | None:
         if re.search(r"\s", webhook) or not re.match(r"https?://[^/]+", webhook):
             return "Webhook must be a valid URI"
     events = body.get("webhook_events")
-    if events is not None and not (isinstance(events, list) and all(event in WEBHOOK_EVENTS for event in events)):
+    if events is not None and not (
+        isinstance(events, list) and all(isinstance(event, str) and event in WEBHOOK_EVENTS for event in events)
+    ):
         return f"Invalid webhook_events. Options are: [{', '.join(sorted(WEBHOOK_EVENTS))}]"
     return None
 
@@ -288,7 +290,7 @@ def _choices(body: dict[str, Any]) -> str | None:
         if track not in BACKGROUND_TRACKS:
             return f"Invalid background_track option. Options are: [{', '.join(BACKGROUND_TRACKS)}]"
     language = body.get("language")
-    if language is not None and language not in LANGUAGES:
+    if language is not None and not (isinstance(language, str) and language in LANGUAGES):
         return "Invalid language code"
     guide = body.get("pronunciation_guide")
     if guide is not None and not (isinstance(guide, list) and all(isinstance(item, dict) for item in guide)):

@@ -9,7 +9,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_bland.sandbox.state import Post, Sandbox
+from airflow_provider_bland.sandbox.engine import Post
+from airflow_provider_bland.sandbox.state import Sandbox
 from airflow_provider_bland.sandbox.transport import encoded
 
 if TYPE_CHECKING:
