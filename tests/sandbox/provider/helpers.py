@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import requests
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.exceptions import AirflowRescheduleException
+
+T = TypeVar("T")
 
 
 class Killed(BaseException):
@@ -44,6 +52,7 @@ class FakeTi:
     max_tries: int = 0
     start_date: datetime = field(default_factory=lambda: datetime.now(UTC))
     xcoms: dict[str, Any] = field(default_factory=dict)
+    first_reschedule: datetime | None = None
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
@@ -51,8 +60,8 @@ class FakeTi:
     def xcom_pull(self, task_ids: Any = None, key: str = "return_value", **_: Any) -> Any:
         return self.xcoms.get(key)
 
-    def get_first_reschedule_date(self, context: Any) -> Any:
-        return None
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return self.first_reschedule
 
 
 @dataclass
@@ -72,6 +81,7 @@ class Task:
     max_tries: int = 0
     xcoms: dict[str, Any] = field(default_factory=dict)
     deferrals: int = 0
+    reschedules: int = 0
 
     def __post_init__(self) -> None:
         self.max_tries = self.retries
@@ -96,6 +106,10 @@ class Task:
             except TaskDeferred as deferred:
                 self.deferrals += 1
                 call = self._resume(deferred, context)
+            except AirflowRescheduleException as reschedule:
+                self.reschedules += 1
+                ti.first_reschedule = ti.first_reschedule or datetime.now(UTC)
+                time.sleep(max(0.0, (reschedule.reschedule_date - datetime.now(UTC)).total_seconds()))
 
     def _resume(self, deferred: TaskDeferred, context: dict[str, Any]) -> Callable[[], Any]:
         path, kwargs = deferred.trigger.serialize()
@@ -108,8 +122,8 @@ class Task:
             return None
 
         event = asyncio.run(first())
-        method, more = deferred.method_name, deferred.kwargs or {}
-        return lambda: getattr(self.make(), method)(context, event=event, **more)
+        kwargs = {**(deferred.kwargs or {}), "event": event}
+        return lambda: self.make().resume_execution(deferred.method_name, kwargs, context)
 
 
 class Control:
@@ -150,3 +164,72 @@ class Control:
 
     def keys(self, **keys: Any) -> None:
         self._ask("POST", "keys", keys)
+
+    def settled(self, call_id: str) -> dict[str, Any]:
+        """Details of a call once it is over and everything about it has arrived."""
+        headers = {"authorization": "sandbox-key"}
+
+        def details() -> dict[str, Any]:
+            return dict(self._session.get(f"{self.url}/v1/calls/{call_id}", headers=headers, timeout=10).json())
+
+        return eventually(details, lambda call: call["completed"] and call["price"] is not None)
+
+
+def eventually(look: Callable[[], T], accept: Callable[[T], object] = bool, limit: float = 10.0) -> T:
+    """What ``look`` returns, as soon as it is accepted."""
+    end = time.monotonic() + limit
+    while True:
+        found = look()
+        if accept(found):
+            return found
+        assert time.monotonic() < end, f"not in {limit:g} s; last seen: {found!r}"
+        time.sleep(0.01)
+
+
+def closed_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Listener:
+    """
+    A tiny HTTP server that keeps what it is sent.
+
+    :param status: of every reply.
+    :param body: of every reply.
+    """
+
+    def __init__(self, status: int = 200, body: bytes = b"{}") -> None:
+        self.received: list[tuple[str, dict[str, str], bytes]] = []
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                sent = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                listener.received.append((f"{self.command} {self.path}", headers, sent))
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()

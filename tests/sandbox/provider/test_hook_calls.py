@@ -1,0 +1,691 @@
+"""BlandHook against the sandbox, over real sockets: every endpoint, both transports, all ways of failing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from helpers import Control, Listener, closed_port, eventually
+
+from airflow_provider_bland.api import errors, transport
+from airflow_provider_bland.api.settings import BlandSettings
+from airflow_provider_bland.api.transport import SyncTransport
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.sandbox.server import SandboxServer
+
+HUMAN = "+14155550100"
+VOICEMAIL = "+14155550102"
+NO_ANSWER = "+14155550103"
+ENDLESS = "+14155550154"
+SECRET_KEY = "sk-very-secret-key-of-nobody"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def no_backoff(mocker: Any) -> None:
+    """Repeat at once: how long to wait is decided by pure code, and tested there."""
+    mocker.patch("airflow_provider_bland.api.retries.BASE_DELAY", 0.0)
+    mocker.patch("airflow_provider_bland.api.transport._jitter", return_value=0.0)
+
+
+def ring(number: str = HUMAN, **arguments: Any) -> str:
+    return str(BlandHook().send_call(number, "Say hello.", **arguments)["call_id"])
+
+
+def ids(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["call_id"] for row in rows]
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_placed_with_every_field_as_given(bland: Control) -> None:
+    given = {
+        "voice": "maya",
+        "background_track": "office",
+        "first_sentence": "Hello.",
+        "wait_for_greeting": True,
+        "block_interruptions": False,
+        "interruption_threshold": 80,
+        "model": "base",
+        "temperature": 0.5,
+        "keywords": ["Reece:3"],
+        "pronunciation_guide": [{"word": "API", "pronunciation": "A P I"}],
+        "transfer_phone_number": "+14155550109",
+        "transfer_list": {"sales": "+14155550108"},
+        "language": "en-US",
+        "timezone": "Europe/Berlin",
+        "request_data": {"name": "Ada"},
+        "voicemail_message": "Call us.",
+        "voicemail_action": "leave_message",
+        "max_duration": 7,
+        "record": True,
+        "from_number": "+14155550001",
+        "webhook": "https://example.com/hook",
+        "webhook_events": ["call"],
+        "metadata": {"order": 7},
+        "summary_prompt": "Briefly.",
+        "analysis_prompt": "Carefully.",
+        "analysis_schema": {"happy": "boolean"},
+        "answered_by_enabled": True,
+        "amd": False,
+    }
+    reply = BlandHook().send_call(
+        "(415) 555-0100", "Say hello to {{name}}.", **given, call_options={"external_id": "x"}
+    )
+    call = BlandHook().get_call(reply["call_id"])
+    assert reply["status"] == "success"
+    sent = {**call["request_data"], "webhook": given["webhook"]}
+    expected = {**given, "from": given["from_number"], "external_id": "x", "phone_number": HUMAN}
+    del expected["from_number"]
+    assert {name: sent.get(name) for name in expected} == expected
+    assert call["to"] == HUMAN
+
+
+@pytest.mark.parametrize("number", [HUMAN, VOICEMAIL, NO_ANSWER])
+async def test_both_transports_read_the_same_details(bland: Control, number: str) -> None:
+    call_id = await asyncio.to_thread(ring, number)
+    await asyncio.to_thread(bland.settled, call_id)
+    details = await BlandHook().aget_call(call_id)
+    assert details == await asyncio.to_thread(BlandHook().get_call, call_id)
+    assert details["call_id"] == call_id
+
+
+async def test_an_unknown_id_is_a_typed_error_in_both_transports(bland: Control) -> None:
+    with pytest.raises(errors.BlandNotFoundError) as sync:
+        await asyncio.to_thread(BlandHook().get_call, UNKNOWN_ID)
+    with pytest.raises(errors.BlandNotFoundError) as asynchronous:
+        await BlandHook().aget_call(UNKNOWN_ID)
+    assert str(sync.value) == str(asynchronous.value)
+    assert (sync.value.status_code, sync.value.code) == (404, "CALL_NOT_FOUND")
+
+
+@pytest.fixture
+def known_calls(bland: Control) -> dict[str, str]:
+    """Five calls of four kinds, all over but one."""
+    bland.set(speed=2000)
+    found = {
+        "human": ring(HUMAN, from_number="+14155550001"),
+        "long": ring("+14155550101"),
+        "campaign": ring(VOICEMAIL, call_options={"campaign_id": "spring"}),
+        "no-answer": ring(NO_ANSWER),
+    }
+    for call_id in found.values():
+        bland.settled(call_id)
+    bland.set(speed=100)
+    return {**found, "live": ring(ENDLESS)}
+
+
+def dates() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {"now": now, "tomorrow": (now + timedelta(days=1)).date(), "yesterday": (now - timedelta(days=1)).date()}
+
+
+EVERYBODY = {"human", "long", "campaign", "no-answer", "live"}
+FILTERS: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, EVERYBODY),
+    ({"from_number": "+14155550001"}, {"human"}),
+    ({"to_number": NO_ANSWER}, {"no-answer"}),
+    ({"start_date": "yesterday"}, EVERYBODY),
+    ({"start_date": "tomorrow"}, set()),
+    ({"start_date": "now"}, set()),
+    ({"end_date": "now"}, EVERYBODY),
+    ({"end_date": "yesterday"}, set()),
+    ({"start_date": "yesterday", "end_date": "tomorrow", "timezone": "Pacific/Auckland"}, EVERYBODY),
+    ({"created_at": "yesterday"}, set()),
+    ({"update_start_date": "yesterday"}, EVERYBODY),
+    ({"update_end_date": "yesterday"}, set()),
+    ({"completed": True}, EVERYBODY - {"live"}),
+    ({"completed": False}, {"live"}),
+    ({"campaign_id": "spring"}, {"campaign"}),
+    ({"answered_by": "human"}, {"human", "long"}),
+    ({"inbound": True}, set()),
+    ({"inbound": False}, EVERYBODY),
+    ({"duration_gt": 1}, {"long"}),
+    ({"duration_lt": 1, "answered_by": "human"}, {"human"}),
+    ({"batch_id": "no-such-batch"}, set()),
+]
+
+
+@pytest.mark.parametrize(("filters", "expected"), FILTERS, ids=lambda value: str(value)[:60])
+async def test_the_list_is_filtered_alike_by_both_transports(
+    bland: Control, known_calls: dict[str, str], filters: dict[str, Any], expected: set[str]
+) -> None:
+    filters = {name: dates().get(value, value) if isinstance(value, str) else value for name, value in filters.items()}
+    rows = await asyncio.to_thread(lambda: BlandHook().list_calls(**filters))
+    assert {name for name, call_id in known_calls.items() if call_id in ids(rows)} == expected
+    assert len(rows) == len(expected)
+    page = await BlandHook().alist_calls_page(filters, from_index=0, limit=100)
+    assert ids(page["calls"]) == ids(rows)
+    assert page["total_count"] == len(expected)
+
+
+async def test_the_list_is_ordered_and_cut_as_asked(bland: Control, known_calls: dict[str, str]) -> None:
+    list_calls = BlandHook().list_calls
+    placed = list(known_calls.values())
+    assert ids(await asyncio.to_thread(list_calls)) == placed[::-1]
+    assert ids(await asyncio.to_thread(lambda: list_calls(ascending=True))) == placed
+    assert ids(await asyncio.to_thread(lambda: list_calls(ascending=True, from_index=1, limit=2))) == placed[1:3]
+    assert ids(await asyncio.to_thread(lambda: list_calls(limit=0))) == []
+    page = await BlandHook().alist_calls_page({"ascending": True}, from_index=1, limit=2)
+    assert ids(page["calls"]) == placed[1:3]
+    bland.end(known_calls["live"])
+    newest_change = await asyncio.to_thread(lambda: list_calls(sort_by="updated_at", limit=1))
+    assert ids(newest_change) == [known_calls["live"]]
+
+
+def test_the_calls_of_a_batch_are_found(bland: Control, sandbox: Any) -> None:
+    ring()
+    body = {
+        "global": {"task": "Say hello."},
+        "call_objects": [{"phone_number": VOICEMAIL}, {"phone_number": NO_ANSWER}],
+    }
+    headers = {"authorization": "sandbox-key"}
+    made = requests.post(f"{sandbox.url}/v2/batches/create", json=body, headers=headers, timeout=10).json()
+    batch_id = made["data"]["batch_id"]
+    rows = eventually(lambda: BlandHook().list_calls(batch_id=batch_id), lambda found: len(found) == 2)
+    assert {row["to"] for row in rows} == {VOICEMAIL, NO_ANSWER}
+    assert {row["batch_id"] for row in rows} == {batch_id}
+
+
+def place_many(sandbox: Any, count: int, first: int = 0) -> None:
+    for index in range(first, first + count):
+        sandbox.sandbox.place({"phone_number": f"+1212555{index:04d}", "task": "Say hello."})
+
+
+def test_more_calls_than_a_page_holds_are_all_listed_once(bland: Control, sandbox: Any) -> None:
+    place_many(sandbox, 2300)
+    bland.forget_counts()
+    rows = BlandHook().list_calls(limit=None, ascending=True)
+    assert [row["to"] for row in rows] == [f"+1212555{index:04d}" for index in range(2300)]
+    assert bland.counts()["GET /v1/calls"] == 3
+    assert len(BlandHook().list_calls()) == 1000
+    assert len(BlandHook().list_calls(limit=1500, from_index=1000)) == 1300
+
+
+def test_calls_placed_while_pages_are_read_bring_no_row_twice(bland: Control, sandbox: Any) -> None:
+    place_many(sandbox, 1500)
+    rows = BlandHook().iter_calls({})
+    seen = [next(rows)["call_id"]]
+    place_many(sandbox, 20, first=1500)
+    seen += ids(list(rows))
+    assert len(seen) == len(set(seen)) == 1500
+
+
+@pytest.mark.parametrize(
+    ("filters", "name"),
+    [
+        ({"to": HUMAN}, "to"),
+        ({"created_at": "2026-01-01", "end_date": "2026-01-02"}, "created_at"),
+        ({"sort_by": "price"}, "sort_by"),
+        ({"start_date": datetime(2026, 1, 1)}, "start_date"),
+    ],
+)
+async def test_a_filter_that_would_not_filter_is_refused(bland: Control, filters: dict[str, Any], name: str) -> None:
+    with pytest.raises(errors.BlandValidationError, match=name):
+        list(BlandHook().iter_calls(filters))
+    with pytest.raises(errors.BlandValidationError, match=name):
+        await BlandHook().alist_calls_page(filters, from_index=0, limit=1)
+    assert bland.counts() == {}
+
+
+# --- stop -------------------------------------------------------------------------------------------------------------
+
+Stop = Callable[[str], dict[str, Any]]
+
+
+def stop(call_id: str) -> dict[str, Any]:
+    return BlandHook().stop_call(call_id)
+
+
+def astop(call_id: str) -> dict[str, Any]:
+    return asyncio.run(BlandHook().astop_call(call_id))
+
+
+BOTH_STOPS = pytest.mark.parametrize("stop_call", [stop, astop])
+
+
+@BOTH_STOPS
+def test_a_live_call_is_stopped(bland: Control, stop_call: Stop) -> None:
+    call_id = ring(ENDLESS)
+    eventually(lambda: BlandHook().get_call(call_id)["queue_status"], lambda status: status == "started")
+    assert stop_call(call_id) == {"call_id": call_id, "stopped": True, "message": "Call ended successfully."}
+    assert bland.live_calls() == []
+
+
+@BOTH_STOPS
+def test_a_scheduled_call_is_canceled_and_never_rings(bland: Control, stop_call: Stop) -> None:
+    call_id = ring(start_time=datetime.now(UTC) + timedelta(hours=2))
+    assert stop_call(call_id)["stopped"] is True
+    assert BlandHook().get_call(call_id)["status"] == "canceled"
+    assert bland.rings() == 0
+
+
+@BOTH_STOPS
+@pytest.mark.parametrize("status", [400, 404, 200])
+def test_an_ended_call_needs_no_stop_whatever_status_bland_says_it_with(
+    bland: Control, stop_call: Stop, status: int
+) -> None:
+    call_id = ring(NO_ANSWER)
+    bland.settled(call_id)
+    bland.set(stop_error_status=status)
+    assert stop_call(call_id) == {"call_id": call_id, "stopped": False, "message": "The call had already ended."}
+
+
+@BOTH_STOPS
+def test_an_unknown_call_cannot_be_stopped(bland: Control, stop_call: Stop) -> None:
+    with pytest.raises(errors.BlandNotFoundError):
+        stop_call(UNKNOWN_ID)
+
+
+@BOTH_STOPS
+def test_a_stop_that_fails_once_is_repeated(bland: Control, stop_call: Stop, no_backoff: None) -> None:
+    call_id = ring("+14155550159")
+    assert stop_call(call_id)["stopped"] is True
+    assert bland.live_calls() == []
+
+
+def test_the_id_active_does_not_stop_everybody(bland: Control) -> None:
+    ring(ENDLESS)
+    for call_id in ("active", "Active", ".", "..", "", "None"):
+        with pytest.raises(errors.BlandValidationError, match="call_id"):
+            stop(call_id)
+    assert len(bland.live_calls()) == 1
+
+
+def test_all_calls_are_stopped_at_once(bland: Control) -> None:
+    ring(ENDLESS)
+    ring("+14155550158")
+    ring("+14155550150", start_time=datetime.now(UTC) + timedelta(hours=2))
+    assert BlandHook().stop_all_calls()["num_calls"] == 3
+    assert bland.live_calls() == []
+    assert BlandHook().stop_all_calls()["num_calls"] == 0
+
+
+# --- analyze, account -------------------------------------------------------------------------------------------------
+
+QUESTIONS = [["Who answered the call?", "human or voicemail"], ["Was the customer satisfied?", "boolean"]]
+
+
+def test_answers_come_by_question_and_in_their_order(bland: Control) -> None:
+    call_id = ring()
+    bland.settled(call_id)
+    found = BlandHook().analyze_call(call_id, "Learn how it went", QUESTIONS)
+    assert list(found["answers"]) == [question for question, _ in QUESTIONS]
+    assert found["answers"]["Who answered the call?"] == "human"
+    assert isinstance(found["answers"]["Was the customer satisfied?"], bool)
+    assert found["credits_used"] > 0
+    assert found["call_id"] == call_id
+    as_dict = BlandHook().analyze_call(call_id, "Learn how it went", dict(reversed(QUESTIONS)))  # type: ignore[arg-type]
+    assert as_dict["answers"] == found["answers"]
+    assert list(as_dict["answers"]) == [question for question, _ in reversed(QUESTIONS)]
+
+
+def test_a_call_nobody_answered_answers_no_question(bland: Control) -> None:
+    call_id = ring(NO_ANSWER)
+    bland.settled(call_id)
+    found = BlandHook().analyze_call(call_id, "Learn how it went", [["Was the customer satisfied?", "boolean"]])
+    assert found["answers"] == {"Was the customer satisfied?": None}
+
+
+def test_the_connection_test_says_yes(bland: Control) -> None:
+    assert BlandHook().test_connection() == (True, "Connected to Bland: account is active, balance $1000.00.")
+
+
+def test_the_connection_test_says_what_is_wrong(
+    bland: Control, bland_connection: Any, monkeypatch: pytest.MonkeyPatch, no_backoff: None
+) -> None:
+    bland_connection(password=SECRET_KEY)
+    passed, message = BlandHook().test_connection()
+    assert not passed
+    assert "Check the API key" in message
+    assert SECRET_KEY not in message
+
+    bland_connection(password="")
+    assert BlandHook().test_connection()[0] is False
+    assert "no API key" in BlandHook().test_connection()[1]
+
+    unreachable = f'{{"conn_type": "bland", "host": "http://127.0.0.1:{closed_port()}", "password": "{SECRET_KEY}"}}'
+    monkeypatch.setenv("AIRFLOW_CONN_BLAND_DEFAULT", unreachable)
+    passed, message = BlandHook().test_connection()
+    assert not passed
+    assert "Check the connection's base URL" in message
+    assert SECRET_KEY not in message
+
+
+def test_a_server_that_is_not_bland_is_told(bland: Control, monkeypatch: pytest.MonkeyPatch, no_backoff: None) -> None:
+    with Listener(body=b"<html>Welcome to nginx!</html>") as stranger:
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_BLAND_DEFAULT", f'{{"conn_type": "bland", "host": "{stranger.url}", "password": "k"}}'
+        )
+        passed, message = BlandHook().test_connection()
+    assert not passed
+    assert "not JSON" in message
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+REFUSALS: list[tuple[str, type[errors.BlandError], int, str | None, str]] = [
+    ("+14155550122", errors.BlandInvalidNumberError, 400, None, "validation errors"),
+    ("+14155550127", errors.BlandRequestError, 400, "CALL_UNPAID_INTL_BLOCK", "require a paid account"),
+    ("+14155550120", errors.BlandDoNotCallError, 400, None, "DNC list"),
+    ("+14155550128", errors.BlandRequestError, 418, "OBJECTIVE_VALIDATION_ERROR", "objective was not accepted"),
+    ("+14155550129", errors.BlandInvalidNumberError, 400, None, "Invalid phone number format"),
+    ("+14155550130", errors.BlandRequestError, 400, "AGENT_PARAM_CONFLICT", "cannot be combined"),
+    ("+14155550121", errors.BlandDoNotCallError, 429, None, "blacklisted"),
+    ("+14155550123", errors.BlandBalanceError, 402, None, "Insufficient balance"),
+    ("+14155550124", errors.BlandPermissionError, 403, None, "flagged for security"),
+    ("+14155550125", errors.BlandDoNotCallError, 400, None, "sensitive numbers"),
+    ("+14155550131", errors.BlandRequestError, 200, None, "could not be dispatched"),
+    ("+14155550132", errors.BlandNotFoundError, 404, None, "Pathway with ID"),
+]
+
+
+@pytest.mark.parametrize(("number", "kind", "status", "code", "words"), REFUSALS)
+def test_a_refusal_is_one_typed_error_with_blands_words(
+    bland: Control, number: str, kind: type[errors.BlandError], status: int, code: str | None, words: str
+) -> None:
+    with pytest.raises(kind) as raised:
+        ring(number)
+    error = raised.value
+    assert type(error) is kind
+    assert (error.status_code, error.code, error.permanent) == (status, code, True)
+    assert words in "; ".join(error.messages)
+    assert words in str(error)
+    assert number not in str(error)
+    assert bland.counts() == {"POST /v1/calls": 1}
+    assert bland.rings() == 0
+
+
+@pytest.mark.parametrize("long_messages", [False, True], ids=["seed", "newer"])
+def test_every_validation_message_arrives_in_both_wordings(bland: Control, long_messages: bool) -> None:
+    bland.set(long_error_messages=long_messages)
+    with pytest.raises(errors.BlandRequestError) as raised:
+        BlandHook().post_call({})
+    assert "Missing required parameter: phone_number." in raised.value.messages
+    assert "Missing required parameter: task." in raised.value.messages
+
+
+def test_a_wrong_key_is_an_auth_error(bland: Control, bland_connection: Any) -> None:
+    bland_connection(password="wrong")
+    with pytest.raises(errors.BlandAuthError) as raised:
+        ring()
+    assert (raised.value.status_code, raised.value.code) == (401, "AUTH_FAILURE")
+
+
+def test_a_missing_scope_is_a_permission_error(bland: Control) -> None:
+    bland.keys(scopes=["calls:read"])
+    with pytest.raises(errors.BlandPermissionError, match="calls:create"):
+        ring()
+
+
+@pytest.mark.parametrize("operation", ["send_call", "alist_calls_page"])
+def test_a_wrong_encrypted_key_is_an_auth_error_although_bland_says_500(
+    bland: Control, bland_connection: Any, operation: str
+) -> None:
+    bland_connection(encrypted_key="wrong")
+    with pytest.raises(errors.BlandAuthError, match="Encrypted key"):
+        ring() if operation == "send_call" else HARMLESS[operation]("", "")
+    assert sum(bland.counts().values()) == 1
+    bland_connection(encrypted_key="right")
+    ring()
+
+
+def test_a_rate_limit_that_does_not_pass_is_raised_after_waiting(bland: Control, no_backoff: None) -> None:
+    with pytest.raises(errors.BlandRateLimitError) as raised:
+        ring("+14155550126")
+    assert not raised.value.permanent
+    assert bland.counts() == {"POST /v1/calls": 4}
+    assert bland.rings() == 0
+
+
+# --- repeating --------------------------------------------------------------------------------------------------------
+
+TROUBLES: dict[str, dict[str, Any]] = {
+    "503": {"kind": "status", "status": 503},
+    "error in 200": {"kind": "status", "status": 200, "body": {"status": "error", "message": "Internal server error"}},
+    "drop": {"kind": "drop"},
+    "drop after": {"kind": "drop_after"},
+    "half body": {"kind": "half_body"},
+    "html": {"kind": "html", "status": 502},
+    "html in 200": {"kind": "html", "status": 200},
+    "429": {"kind": "status", "status": 429, "body": {"status": "error", "message": "Rate limit exceeded"}},
+    "429 with Retry-After": {"kind": "status", "status": 429, "headers": {"Retry-After": "0.01"}},
+}
+HARMLESS: dict[str, Callable[[str, str], Any]] = {
+    "get_call": lambda call_id, agent_id: BlandHook().get_call(call_id),
+    "aget_call": lambda call_id, agent_id: asyncio.run(BlandHook().aget_call(call_id)),
+    "list_calls": lambda call_id, agent_id: BlandHook().list_calls(),
+    "alist_calls_page": lambda call_id, agent_id: asyncio.run(BlandHook().alist_calls_page({}, from_index=0, limit=10)),
+    "stop_call": lambda call_id, agent_id: stop(call_id),
+    "astop_call": lambda call_id, agent_id: astop(call_id),
+    "stop_all_calls": lambda call_id, agent_id: BlandHook().stop_all_calls(),
+    "update_agent": lambda call_id, agent_id: BlandHook().update_agent(agent_id, prompt="Be brief."),
+    "authorize_agent": lambda call_id, agent_id: BlandHook().authorize_agent(agent_id),
+    "list_agents": lambda call_id, agent_id: BlandHook().list_agents(),
+    "get_account": lambda call_id, agent_id: BlandHook().get_account(),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("operation", HARMLESS)
+def test_what_is_harmless_is_repeated_until_it_works(
+    bland: Control, no_backoff: None, operation: str, trouble: str
+) -> None:
+    call_id, agent_id = ring(ENDLESS), BlandHook().create_agent("Be kind.")["agent_id"]
+    bland.forget_counts()
+    bland.fault(times=2, **TROUBLES[trouble])
+    HARMLESS[operation](call_id, agent_id)
+    asked = bland.counts()
+    # A stop that took effect though its reply was lost says "not live" the second time, so the call is looked at.
+    looked_at = operation in ("stop_call", "astop_call") and trouble in ("drop after", "half body")
+    assert sum(asked.values()) == 3 + looked_at
+    if "stop" in operation:
+        assert bland.live_calls() == []
+
+
+@pytest.mark.parametrize("trouble", ["503", "drop", "html"])
+@pytest.mark.parametrize("operation", ["get_call", "aget_call"])
+def test_it_is_given_up_after_four_attempts_with_the_reason(
+    bland: Control, no_backoff: None, operation: str, trouble: str
+) -> None:
+    call_id = ring(ENDLESS)
+    bland.forget_counts()
+    bland.fault(**TROUBLES[trouble])
+    with pytest.raises(errors.BlandServerError, match="GET /v1/calls") as raised:
+        HARMLESS[operation](call_id, "")
+    assert not raised.value.permanent
+    assert bland.counts() == {"GET /v1/calls/{call_id}": 4}
+
+
+COSTLY: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "send_call": ("POST /v1/calls", lambda call_id: ring()),
+    "analyze_call": (
+        "POST /v1/calls/{call_id}/analyze",
+        lambda call_id: BlandHook().analyze_call(call_id, "Learn", [["Satisfied?", "boolean"]]),
+    ),
+    "create_agent": ("POST /v1/agents", lambda call_id: BlandHook().create_agent("Be kind.")),
+}
+
+
+@pytest.mark.parametrize("trouble", ["503", "error in 200", "drop", "drop after", "half body", "html", "html in 200"])
+@pytest.mark.parametrize("operation", COSTLY)
+def test_what_dials_charges_or_creates_is_never_repeated_blindly(
+    bland: Control, no_backoff: None, mocker: Any, operation: str, trouble: str
+) -> None:
+    mocker.patch("airflow_provider_bland.hooks.bland._AGENT_LOOK_DELAY", 0.0)
+    call_id = ring(NO_ANSWER)
+    bland.settled(call_id)
+    bland.forget_counts()
+    route, act = COSTLY[operation]
+    bland.fault(method="POST", **TROUBLES[trouble])
+    if operation == "create_agent" and trouble in ("drop after", "half body"):
+        # It took effect, and the list of agents shows it.
+        assert act(call_id) == BlandHook().list_agents()[0]
+    else:
+        with pytest.raises(errors.BlandAmbiguousError) as raised:
+            act(call_id)
+        assert not raised.value.permanent
+    assert bland.counts()[route] == 1
+
+
+@pytest.mark.parametrize("operation", COSTLY)
+def test_a_passing_429_was_a_refusal_so_it_is_asked_again(bland: Control, no_backoff: None, operation: str) -> None:
+    call_id = ring(NO_ANSWER)
+    bland.settled(call_id)
+    bland.forget_counts()
+    route, act = COSTLY[operation]
+    bland.fault(method="POST", times=2, **TROUBLES["429"])
+    act(call_id)
+    assert bland.counts()[route] == 3
+
+
+@pytest.mark.parametrize("operation", ["send_call", "get_call", "aget_call"])
+def test_a_refused_connection_is_tried_again_and_says_that_nothing_was_sent(
+    bland: Control, monkeypatch: pytest.MonkeyPatch, no_backoff: None, mocker: Any, operation: str
+) -> None:
+    host = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("AIRFLOW_CONN_BLAND_DEFAULT", f'{{"conn_type": "bland", "host": "{host}", "password": "k"}}')
+    attempts = mocker.spy(transport, "decide")
+    with pytest.raises(errors.BlandConnectionError, match="Nothing was sent"):
+        ring() if operation == "send_call" else HARMLESS[operation](UNKNOWN_ID, "")
+    assert attempts.call_count == 4
+    assert bland.counts() == {}
+
+
+def test_bland_that_comes_back_in_time_is_rung_through_once(no_backoff: None) -> None:
+    port = closed_port()
+    settings = BlandSettings(api_key="sandbox-key", base_url=f"http://127.0.0.1:{port}")
+    with ExitStack() as stack:
+        pauses = []
+
+        def come_back(pause: float) -> None:
+            pauses.append(pause)
+            if len(pauses) == 2:
+                servers.append(stack.enter_context(SandboxServer(port=port, speed=100)))
+
+        servers: list[SandboxServer] = []
+        hook = BlandHook()
+        hook._transport = SyncTransport(settings, sleep=come_back)
+        assert hook.send_call(HUMAN, "Say hello.")["call_id"]
+        assert len(servers[0].sandbox.calls) == 1
+        assert len(pauses) == 2
+        hook._transport.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_so_the_key_stays_here(bland: Control, no_backoff: None, status: int) -> None:
+    call_id = ring(ENDLESS)
+    bland.forget_counts()
+    with Listener() as elsewhere:
+        bland.fault(kind="status", status=status, headers={"Location": f"{elsewhere.url}/v1/calls"}, body={})
+        for look in (HARMLESS["get_call"], HARMLESS["aget_call"]):
+            with pytest.raises(errors.BlandRequestError, match="Redirects are not followed"):
+                look(call_id, "")
+        with pytest.raises(errors.BlandAmbiguousError, match="redirect"):
+            ring(HUMAN)
+        assert elsewhere.received == []
+    assert sum(bland.counts().values()) == 3
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def test_neither_key_nor_number_is_in_any_error_or_log(
+    bland: Control, bland_connection: Any, caplog: pytest.LogCaptureFixture, no_backoff: None
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    bland.keys(api_key=SECRET_KEY)
+    bland_connection(password=SECRET_KEY, encrypted_key="byot-secret", webhook_secret="hook-secret")
+    told: list[BaseException] = []
+
+    def act(operation: Callable[[], Any]) -> None:
+        try:
+            operation()
+        except errors.BlandError as error:
+            told.append(error)
+            told.extend(filter(None, (error.__cause__, error.__context__)))
+
+    for number in (HUMAN, "+14155550120", "+14155550122", "+14155550140", "+14155550144"):
+        act(lambda number=number: ring(number))  # type: ignore[misc]
+    act(lambda: BlandHook().list_calls(to_number=HUMAN))
+    act(lambda: asyncio.run(BlandHook().alist_calls_page({"to_number": HUMAN}, from_index=0, limit=1)))
+    bland.fault(**TROUBLES["503"])
+    act(lambda: BlandHook().list_calls(to_number=HUMAN))
+    bland_connection(password=f"{SECRET_KEY}-2", encrypted_key="byot-secret")
+    act(lambda: ring())
+    act(lambda: BlandHook().get_account())
+    assert len(told) >= 6
+    everything = "\n".join([repr(error) + str(error) + str(error.__dict__) for error in told] + [caplog.text])
+    for secret in (SECRET_KEY, "byot-secret", "hook-secret"):
+        assert secret not in everything
+    assert SECRET_KEY not in repr(BlandHook().settings)
+    visible = "\n".join(
+        [repr(error) + str(error) for error in told]
+        + [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
+    )
+    for number in (HUMAN, "+14155550120", "+14155550122", "%2B1415555"):
+        assert number not in visible
+
+
+@pytest.mark.parametrize("operation", ["get_account", "alist_calls_page"])
+def test_netrc_does_not_replace_the_key(
+    bland: Control, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, operation: str
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1\nlogin somebody\npassword else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    HARMLESS[operation]("", "")
+
+
+@pytest.mark.parametrize("operation", ["get_account", "alist_calls_page"])
+def test_a_proxy_is_used_and_gets_our_key_only(bland: Control, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with Listener(body=b'{"status": "active", "calls": []}') as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url.replace("//", "//somebody:else@"))
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_BLAND_DEFAULT", '{"conn_type": "bland", "host": "http://bland.test", "password": "our-key"}'
+        )
+        HARMLESS[operation]("", "")
+        [(request, headers, _)] = proxy.received
+    assert request.startswith("GET http://bland.test/v1/")
+    assert headers["authorization"] == "our-key"
+
+
+def test_a_base_url_with_credentials_is_refused(bland: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_BLAND_DEFAULT", '{"conn_type": "bland", "host": "http://me:pw@127.0.0.1", "password": "k"}'
+    )
+    with pytest.raises(errors.BlandValidationError, match="must not hold credentials"):
+        BlandHook().get_account()
+
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_webhook_really_sent_is_told_from_a_forged_one(bland: Control, sandbox: Any, bland_connection: Any) -> None:
+    with Listener() as receiver:
+        body = {"phone_number": HUMAN, "task": "Say hello.", "webhook": f"{receiver.url}/bland"}
+        headers = {"authorization": "sandbox-key"}
+        requests.post(f"{sandbox.url}/v1/calls", json=body, headers=headers, timeout=10).raise_for_status()
+        [(_, received, raw)] = eventually(lambda: list(receiver.received))
+    signature = received["x-webhook-signature"]
+    bland_connection(webhook_secret="sandbox-webhook-secret")
+    hook = BlandHook()
+    assert hook.is_webhook_signed(raw, signature)
+    assert not hook.is_webhook_signed(raw.replace(b"human", b"robot"), signature)
+    assert not hook.is_webhook_signed(raw, None)
+    bland_connection(webhook_secret="another")
+    assert not BlandHook().is_webhook_signed(raw, signature)
+    bland_connection()
+    with pytest.raises(errors.BlandValidationError, match="webhook_secret"):
+        BlandHook().is_webhook_signed(raw, signature)
