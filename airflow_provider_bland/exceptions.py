@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError
 
 try:
     from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
@@ -26,6 +26,7 @@ __all__ = [
     "BlandCallTimeoutError",
     "BlandRedialError",
     "BlandTaskKilledError",
+    "BlandUnsettledCallError",
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "as_task_error",
@@ -52,6 +53,10 @@ class BlandCallTimeoutError(AirflowFailException):
 
 class BlandCallStillActiveError(AirflowException):
     """A call did not end before its deadline and goes on. A retry waits for it again, without ringing."""
+
+
+class BlandUnsettledCallError(BlandAmbiguousError):
+    """It stays unknown whether this task instance's call was placed. A retry looks again, and rings nobody."""
 
 
 class BlandTaskKilledError(AirflowException):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any, Final
 
-_UNKNOWN: Final = "unknown"
+UNKNOWN: Final = "unknown"
+
+log = logging.getLogger(__name__)
 
 
 def state_of(task_instance: Any) -> str | None:
@@ -19,7 +22,7 @@ def state_of(task_instance: Any) -> str | None:
     except ImportError:
         # Airflow 2.11: the task instance is the database's row.
         current = getattr(task_instance, "current_state", None)
-        state = current() if callable(current) else _UNKNOWN
+        state = current() if callable(current) else UNKNOWN
         return str(state) if state is not None else None
     index = -1 if task_instance.map_index is None else task_instance.map_index
     states = RuntimeTaskInstance.get_task_states(
@@ -32,13 +35,13 @@ def state_of(task_instance: Any) -> str | None:
     key = task_instance.task_id if index < 0 else f"{task_instance.task_id}_{index}"
     found = states.get(task_instance.run_id, {})
     if key not in found:
-        return _UNKNOWN
+        return UNKNOWN
     return str(found[key]) if found[key] is not None else None
 
 
-def is_in_state(task_instance: Any, state: str, *, within: float) -> bool:
+def state_within(task_instance: Any, seconds: float) -> str | None:
     """
-    Whether a task instance is known to be in ``state``; false if that cannot be found out within ``within`` seconds.
+    As :func:`state_of`, in bounded time: ``"unknown"`` if there is no answer after ``seconds``, or an error.
 
     Asked in a thread: in a signal handler, the interrupted code may hold the channel to Airflow, and never let go.
     """
@@ -47,10 +50,15 @@ def is_in_state(task_instance: Any, state: str, *, within: float) -> bool:
     def ask() -> None:
         try:
             answer.append(state_of(task_instance))
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is "not known"
-            answer.append(f"{_UNKNOWN}: {type(error).__name__}")
+        except Exception:
+            log.warning("Could not ask Airflow for the state of the task instance.", exc_info=True)
 
     asking = threading.Thread(target=ask, name="bland-task-state", daemon=True)
     asking.start()
-    asking.join(within)
-    return answer == [state]
+    asking.join(seconds)
+    return answer[0] if answer else UNKNOWN
+
+
+def is_in_state(task_instance: Any, state: str, *, within: float) -> bool:
+    """Whether a task instance is known to be in ``state``; false if that is not known after ``within`` seconds."""
+    return state_within(task_instance, within) == state

@@ -23,7 +23,7 @@ from airflow_provider_bland.api.intents import (
 )
 from airflow_provider_bland.api.phone import mask_number, same_number
 from airflow_provider_bland.api.times import MIN_SCHEDULE_LEAD, parse_start_time
-from airflow_provider_bland.exceptions import BlandCallConflictError, as_task_error
+from airflow_provider_bland.exceptions import BlandCallConflictError, BlandUnsettledCallError, as_task_error
 
 if TYPE_CHECKING:
     from airflow_provider_bland.hooks.bland import BlandHook
@@ -378,7 +378,7 @@ class CallPlacer:
         first = (
             error.message if error else "An earlier try of this task may have placed a call; its reply is not known."
         )
-        raise BlandAmbiguousError(
+        raise BlandUnsettledCallError(
             f"{first} {found[0].upper()}{found[1:]}, so {masked} may or may not have been rung. Nobody was rung "
             "again. A retry of this task will look for the call again, and will not ring either. To settle it by hand, "
             f"look for a call to {masked} in Bland's call logs: if there is one, clear this task once it shows there, "

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.waiting import SETTLE_TIMEOUT, CallWatch
+from airflow_provider_bland.task_states import UNKNOWN, state_within
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 
@@ -26,7 +27,7 @@ class CallCompletionTrigger(BaseTrigger):
     :param deadline: epoch seconds at which to give up; ``None`` for never. Absolute, so it survives a restart.
     :param wants_analysis: after the end, wait for ``analysis`` too.
     :param settle_timeout: for so many seconds at most.
-    :param stop_on_kill: stop the call when a user kills the deferred task (Airflow 3.3 and later).
+    :param stop_on_kill: stop the call when a user kills the deferred task.
     :param confirm: look at the call itself rather than at the list of calls.
     """
 
@@ -69,7 +70,12 @@ class CallCompletionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event that ends the wait."""
-        event = await self._wait()
+        try:
+            event = await self._wait()
+        except asyncio.CancelledError:
+            if not hasattr(BaseTrigger, "on_kill"):
+                await self._stop_if_killed_before_airflow_3_3()
+            raise
         yield TriggerEvent(event.to_json())  # type: ignore[no-untyped-call, unused-ignore]
 
     async def _wait(self) -> WaitEvent:
@@ -98,17 +104,23 @@ class CallCompletionTrigger(BaseTrigger):
         """
         if not self.stop_on_kill:
             return
-        ti = getattr(self, "task_instance", None)
-        if ti is not None and await asyncio.to_thread(_is_deferred, ti):
+        # Airflow says that it was a user. If its database does not answer, it is taken at its word.
+        if await self._task_state() == "deferred":
             self.log.info("The task is still deferred: call %s goes on.", self.call_id)
             return
+        await self._stop()
+
+    async def _stop_if_killed_before_airflow_3_3(self) -> None:
+        # There, a user's kill and a triggerer's shutdown look the same, so only the task's state tells.
+        if self.stop_on_kill and await self._task_state() not in ("deferred", UNKNOWN):
+            await self._stop()
+
+    async def _task_state(self) -> str | None:
+        ti = getattr(self, "task_instance", None)
+        return UNKNOWN if ti is None else await asyncio.to_thread(state_within, ti, 10.0)
+
+    async def _stop(self) -> None:
         from airflow_provider_bland.hooks.bland import BlandHook
 
         stopped = await BlandHook(self.bland_conn_id).astop_call(self.call_id)
         self.log.info("The task was killed by a user. Call %s: %s", self.call_id, stopped["message"])
-
-
-def _is_deferred(task_instance: Any) -> bool:
-    from airflow_provider_bland.task_states import is_in_state
-
-    return is_in_state(task_instance, "deferred", within=10.0)
