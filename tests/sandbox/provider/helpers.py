@@ -15,7 +15,11 @@ from typing import Any, Self, TypeVar
 
 import requests
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.exceptions import AirflowRescheduleException
+
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:  # Airflow 2.11
+    from airflow.exceptions import AirflowRescheduleException
 
 T = TypeVar("T")
 
