@@ -63,18 +63,18 @@ def messages_of(body: Any) -> tuple[str, ...]:
     ``message``, ``details``, and ``error`` at the top; ``errors`` as strings or as ``{"error", "message"}`` objects.
     """
     found: dict[str, None] = {}
+    repetition: dict[str, None] = {}
     for text in _texts(body):
         text = " ".join(text.split())
         # The newer wording repeats the entries of "errors" inside "message"; keep the readable ones.
-        if text and not text.startswith("Invalid parameters. Error: ["):
+        kept = repetition if text.startswith("Invalid parameters. Error: [") else found
+        if text:
             # Masked before it is cut, which might leave a part that does not look like a number any more.
-            found[mask_numbers_in(text)[:MAX_MESSAGE_LENGTH]] = None
+            kept[mask_numbers_in(text)[:MAX_MESSAGE_LENGTH]] = None
     if len(found) > 1 and (code := code_of(body)):
         # {"error": "SOME_CODE", "details": "..."}: the code is told by code_of.
         found.pop(code, None)
-    if not found and isinstance(body, Mapping) and isinstance(body.get("message"), str):
-        found[mask_numbers_in(body["message"])[:MAX_MESSAGE_LENGTH]] = None
-    return tuple(found)
+    return tuple(found or repetition)
 
 
 def _texts(body: Any) -> Iterator[str]:
