@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -42,6 +43,11 @@ class FakeStore:
 
     def delete(self, key: str) -> None:
         self.values.pop(key, None)
+
+
+def new_store() -> FakeStore | None:
+    """A store where this Airflow has one (3.3 and later)."""
+    return FakeStore() if find_spec("airflow.sdk") else None
 
 
 @dataclass
@@ -79,7 +85,7 @@ class Task:
 
     make: Callable[[], Any]
     retries: int = 0
-    store: FakeStore | None = field(default_factory=FakeStore)
+    store: FakeStore | None = field(default_factory=new_store)
     map_index: int = -1
     try_number: int = 0
     max_tries: int = 0
