@@ -17,6 +17,8 @@ from airflow_provider_bland.sandbox.clock import parse_filter_date
 from airflow_provider_bland.sandbox.settings import Settings
 
 MAX_ROWS: Final = 1000
+MAX_SEQ: Final = 1 << 62
+EVER: Final = (float("-inf"), float("inf"))
 
 Key = tuple[float, int, str]
 
@@ -54,7 +56,7 @@ class Query:
     completed: bool | None = None
     number: str | None = None
     batch_id: str | None = None
-    created: tuple[float, float] = (float("-inf"), float("inf"))
+    ranges: dict[str, tuple[float, float]] = field(default_factory=lambda: {"created_at": EVER, "updated_at": EVER})
     tests: list[Callable[[Row], bool]] = field(default_factory=list)
 
 
@@ -104,39 +106,43 @@ class ListIndex:
             return self._filtered(self._by_number.get(query.number, {}).values(), query)
         if query.batch_id is not None:
             return self._filtered(self._by_batch.get(query.batch_id, {}).values(), query)
-        order = self._orders[(query.sort, query.completed)]
-        low, high = 0, len(order)
-        if query.sort == "created_at":
-            low = bisect_left(order, (query.created[0],))
-            high = bisect_left(order, (query.created[1], MAX_SEQ))
-        elif query.created != (float("-inf"), float("inf")):
-            return self._filtered((self.rows[key[2]] for key in order), query)
-        if query.tests:
+        slices = {sort: self._slice(sort, query) for sort in ("created_at", "updated_at")}
+        other = "created_at" if query.sort == "updated_at" else "updated_at"
+        if query.tests or query.ranges[other] != EVER:
+            order, low, high = min(slices.values(), key=lambda piece: piece[2] - piece[1])
             return self._filtered((self.rows[key[2]] for key in order[low:high]), query)
-        total = max(0, high - low)
+        order, low, high = slices[query.sort]
         if query.ascending:
             first = low + query.start
             keys = order[first : min(high, first + query.count)]
         else:
             last = high - query.start
             keys = order[max(low, last - query.count) : max(low, last)][::-1]
-        return total, [self.rows[key[2]] for key in keys]
+        return high - low, [self.rows[key[2]] for key in keys]
+
+    def _slice(self, sort: str, query: Query) -> tuple[list[Key], int, int]:
+        """Return an order, and where in it the rows are that fit the range of times."""
+        order = self._orders[(sort, query.completed)]
+        earliest, latest = query.ranges[sort]
+        low = bisect_left(order, (earliest,))
+        return order, low, max(low, bisect_left(order, (latest, MAX_SEQ)))
 
     def _filtered(self, rows: Iterable[Row], query: Query) -> tuple[int, list[Row]]:
-        low, high = query.created
+        (created_low, created_high), (updated_low, updated_high) = (
+            query.ranges["created_at"],
+            query.ranges["updated_at"],
+        )
         fitting = [
             row
             for row in rows
-            if low <= row.created_at <= high
+            if created_low <= row.created_at <= created_high
+            and updated_low <= row.updated_at <= updated_high
             and (query.completed is None or row.completed is query.completed)
             and (query.batch_id is None or row.batch_id == query.batch_id)
             and all(test(row) for test in query.tests)
         ]
         fitting.sort(key=lambda row: row.key(query.sort), reverse=not query.ascending)
         return len(fitting), fitting[query.start : query.start + query.count]
-
-
-MAX_SEQ: Final = 1 << 62
 
 
 def page(index: ListIndex, query: Query) -> bytes:
@@ -189,21 +195,21 @@ def _read_dates(query: Query, params: Mapping[str, str], settings: Settings) -> 
     start, end, day = params.get("start_date"), params.get("end_date"), params.get("created_at")
     if day and (start or end):
         raise ValueError("created_at cannot be used together with start_date or end_date.")
-    low, high = query.created
+    low, high = EVER
     if day or start:
         low = _moment("created_at" if day else "start_date", day or start or "", zone, end=False)
     if day or end:
         # A day is inclusive in the documentation; some saw it exclusive.
         whole = not settings.end_date_exclusive or bool(day)
         high = _moment("created_at" if day else "end_date", day or end or "", zone, end=whole)
-    query.created = (low, high)
+    query.ranges["created_at"] = (low, high)
+    low, high = EVER
     since, until = params.get("update_start_date"), params.get("update_end_date")
     if since:
-        updated_low = _moment("update_start_date", since, zone, end=False)
-        query.tests.append(lambda row: row.updated_at >= updated_low)
+        low = _moment("update_start_date", since, zone, end=False)
     if until:
-        updated_high = _moment("update_end_date", until, zone, end=True)
-        query.tests.append(lambda row: row.updated_at <= updated_high)
+        high = _moment("update_end_date", until, zone, end=True)
+    query.ranges["updated_at"] = (low, high)
 
 
 def _read_tests(query: Query, params: Mapping[str, str], normalise: Callable[[str], str | None]) -> None:

@@ -7,6 +7,7 @@ collected, everything else is answered with the first message that applies.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -350,7 +351,7 @@ def _number_like(value: Any) -> bool:
         return False
     if isinstance(value, str):
         return bool(re.fullmatch(r"-?\d+(\.\d+)?", value.strip()))
-    return isinstance(value, int | float)
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _type(value: Any) -> str:

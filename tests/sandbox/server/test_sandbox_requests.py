@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +51,7 @@ def test_bodies_that_are_no_object(client: Client, raw: str) -> None:
         ({"record": "maybe"}, "Record must be a boolean"),
         ({"task": 5}, "Task must be a string."),
         ({"max_duration": "long"}, "Max duration must be a number"),
+        ({"max_duration": float("nan")}, "Max duration must be a number"),
         ({"temperature": []}, "Temperature must be a number"),
         ({"tools": {}}, "Tools must be an array"),
         ({"dynamic_data": {}}, "Dynamic data must be an array"),
@@ -58,7 +60,7 @@ def test_bodies_that_are_no_object(client: Client, raw: str) -> None:
     ],
 )
 def test_types_are_collected(client: Client, fields: dict[str, Any], message: str) -> None:
-    reply = client.post("/v1/calls", {**GOOD, **fields})
+    reply = client.request("POST", "/v1/calls", data=json.dumps({**GOOD, **fields}))
     assert (reply.status_code, reply.json()["errors"]) == (400, [message])
 
 
