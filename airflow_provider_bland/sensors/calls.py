@@ -145,7 +145,10 @@ class CallCompletionSensor(BaseSensorOperator):
             raise AirflowSensorTimeout(f"Call {self.call_id} did not end within {self.timeout:g} seconds.")
         if found.status is WaitStatus.ERROR:
             raise as_task_error(found.to_error())
-        details = self.hook.get_call(self.call_id)
+        try:
+            details = self.hook.get_call(self.call_id)
+        except BlandError as error:
+            raise as_task_error(error) from error
         watch = CallWatch()
         if not watch.saw(details, 0.0) and time.time() < deadline:
             return self._defer(deadline, confirm=True)
