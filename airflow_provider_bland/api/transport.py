@@ -141,10 +141,12 @@ class AsyncTransport:
     :param max_connections: how many requests may be under way at once.
     """
 
-    def __init__(self, settings: BlandSettings, *, max_connections: int = 20) -> None:
+    def __init__(self, settings: BlandSettings, *, max_connections: int = 10) -> None:
         import httpx
 
         self.settings = settings
+        # httpx's pool goes over its whole queue for every request, so the queue is kept here.
+        self._slots = asyncio.Semaphore(max_connections)
         self._client = httpx.AsyncClient(
             # Waiting for a free connection is not Bland's slowness, so it has no limit of its own.
             timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout, pool=None),
@@ -166,7 +168,8 @@ class AsyncTransport:
         """
         attempt, waited = 1, 0.0
         while True:
-            outcome = await self._attempt(request)
+            async with self._slots:
+                outcome = await self._attempt(request)
             decision = decide(request, outcome, attempt, _jitter(), waited=waited, max_attempts=max_attempts)
             if isinstance(decision, Return):
                 return decision.body
