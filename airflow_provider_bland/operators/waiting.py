@@ -150,9 +150,17 @@ class CallWaiter(BaseOperator):
         )
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, *, call_id: str, deadline: float
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        *,
+        call_id: str | None = None,
+        deadline: float | None = None,
     ) -> dict[str, Any]:
         """Take over from the trigger."""
+        # dag.test() resumes a task with the event alone.
+        call_id = call_id or self._recorded_call_id(context) or ""
+        deadline = deadline or self._deadline_of({}, time.time())
         self._ti, self._call_id = context["ti"], call_id
         found = WaitEvent.of(event, call_id)
         if found.status is WaitStatus.TIMEOUT:

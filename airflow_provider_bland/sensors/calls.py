@@ -138,8 +138,12 @@ class CallCompletionSensor(BaseSensorOperator):
             timeout=timedelta(seconds=max(1.0, deadline - time.time()) + interval + 60.0),
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None, *, deadline: float) -> Any:
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None, *, deadline: float | None = None
+    ) -> Any:
         """Take over from the trigger."""
+        # dag.test() resumes a task with the event alone.
+        deadline = deadline or time.time() + float(self.timeout)
         found = WaitEvent.of(event, self.call_id)
         if found.status is WaitStatus.TIMEOUT:
             raise AirflowSensorTimeout(f"Call {self.call_id} did not end within {self.timeout:g} seconds.")
