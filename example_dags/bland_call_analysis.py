@@ -1,19 +1,21 @@
 """
 Every hour, analyse the calls that were made in the data interval, whoever made them.
 
-Reads the list of calls of the interval, asks each answered one the same questions, and puts the answers into a table.
+Lists the interval's calls, waits for those that are still going on, asks each answered one the same questions, and puts
+the answers into a table.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator
+from airflow_provider_bland.sensors.calls import CallCompletionSensor
 
 with DAG(
     dag_id="bland_call_analysis",
@@ -25,16 +27,26 @@ with DAG(
 ):
 
     @task
-    def finished_calls(
-        data_interval_start: datetime | None = None, data_interval_end: datetime | None = None
-    ) -> list[str]:
-        """Ids of the answered calls of the interval; of the last hour when the DAG is run by hand."""
+    def list_calls(data_interval_start: datetime | None = None, data_interval_end: datetime | None = None) -> list[str]:
+        """Ids of the calls of the interval; of the last hour where the timetable knows no intervals."""
         end = data_interval_end or pendulum.now("UTC")
-        start = data_interval_start if data_interval_start and data_interval_start < end else end.subtract(hours=1)
-        rows = BlandHook().list_calls(
-            start_date=start, end_date=end, completed=True, answered_by="human", ascending=True, limit=None
-        )
+        start = data_interval_start if data_interval_start and data_interval_start < end else end - timedelta(hours=1)
+        rows = BlandHook().list_calls(start_date=start, end_date=end, ascending=True, limit=None)
         return [str(row.get("call_id") or row.get("c_id")) for row in rows]
+
+    wait_for_end = CallCompletionSensor.partial(
+        task_id="wait_for_end",
+        deferrable=True,
+        # All outcomes are data here. A call that takes longer, one scheduled for tomorrow say, is left out.
+        fail_on=[],
+        timeout=timedelta(minutes=45),
+        soft_fail=True,
+    ).expand(call_id=list_calls())
+
+    @task(trigger_rule="all_done")
+    def pick_answered(calls: list[dict[str, object]]) -> list[object]:
+        """Nobody else has said anything that could be analysed, and each analysis costs credits."""
+        return [call["call_id"] for call in calls if call["outcome"] == "answered"]
 
     analyze = AnalyzeCallOperator.partial(
         task_id="analyze",
@@ -42,9 +54,8 @@ with DAG(
         questions=[
             ["Was the customer satisfied?", "boolean"],
             ["What did the customer ask for?", "string"],
-            ["Who answered the call?", "human or voicemail"],
         ],
-    ).expand(call_id=finished_calls())
+    ).expand(call_id=pick_answered(wait_for_end.output))
 
     @task(trigger_rule="none_failed")
     def to_table(analyses: list[dict[str, object]]) -> int:

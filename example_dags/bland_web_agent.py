@@ -42,8 +42,7 @@ with DAG(
         task_id="authorize_agent", action="authorize", agent_id=AGENT_ID, on_token=hand_over
     )
     list_agents = ManageAgentOperator(task_id="list_agents", action="list")
-    delete_agent = ManageAgentOperator(
-        task_id="delete_agent", action="delete", agent_id=AGENT_ID, trigger_rule="all_done"
-    )
+    delete_agent = ManageAgentOperator(task_id="delete_agent", action="delete", agent_id=AGENT_ID)
 
-    create_agent >> update_agent >> authorize_agent >> list_agents >> delete_agent
+    # A teardown: the agent goes even if a step before fails, and the run fails all the same.
+    create_agent >> update_agent >> authorize_agent >> list_agents >> delete_agent.as_teardown(setups=create_agent)
