@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -13,6 +14,9 @@ from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.waiting import SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.task_states import UNKNOWN, state_within
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
+
+# Airflow's own limit for a trigger's on_kill is 30 s.
+_KILL_SECONDS: Final = 25.0
 
 
 class CallCompletionTrigger(BaseTrigger):
@@ -102,8 +106,10 @@ class CallCompletionTrigger(BaseTrigger):
         Airflow 3.3 calls this also when another triggerer has taken the trigger over. Then the task is still deferred,
         somebody is still on the phone, and nobody wants them hung up on.
         """
-        if not self.stop_on_kill:
-            return
+        if self.stop_on_kill:
+            await _see_through(self._stop_unless_deferred())
+
+    async def _stop_unless_deferred(self) -> None:
         # Airflow says that it was a user. If its database does not answer, it is taken at its word.
         if await self._task_state() == "deferred":
             self.log.info("The task is still deferred: call %s goes on.", self.call_id)
@@ -111,8 +117,12 @@ class CallCompletionTrigger(BaseTrigger):
         await self._stop()
 
     async def _stop_if_killed_before_airflow_3_3(self) -> None:
+        if self.stop_on_kill:
+            await _see_through(self._stop_if_not_deferred())
+
+    async def _stop_if_not_deferred(self) -> None:
         # There, a user's kill and a triggerer's shutdown look the same, so only the task's state tells.
-        if self.stop_on_kill and await self._task_state() not in ("deferred", UNKNOWN):
+        if await self._task_state() not in ("deferred", UNKNOWN):
             await self._stop()
 
     async def _task_state(self) -> str | None:
@@ -122,5 +132,28 @@ class CallCompletionTrigger(BaseTrigger):
     async def _stop(self) -> None:
         from airflow_provider_bland.hooks.bland import BlandHook
 
-        stopped = await BlandHook(self.bland_conn_id).astop_call(self.call_id)
+        try:
+            stopped = await BlandHook(self.bland_conn_id).astop_call(self.call_id)
+        except BlandError:
+            self.log.exception("The task was killed by a user, but call %s was not stopped.", self.call_id)
+            return
         self.log.info("The task was killed by a user. Call %s: %s", self.call_id, stopped["message"])
+
+
+async def _see_through(work: Coroutine[Any, Any, None]) -> None:
+    """
+    Do some work to its end.
+
+    Airflow cancels a trigger that it wants to be rid of again and again, once a second, until the trigger has ended,
+    and with it whatever ``on_kill`` waits for just then. A second is too short to be sure to stop a call.
+    """
+
+    async def bounded() -> None:
+        async with asyncio.timeout(_KILL_SECONDS):
+            await work
+
+    task = asyncio.create_task(bounded())
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
