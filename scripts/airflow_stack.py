@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -117,9 +117,8 @@ class AirflowStack(AirflowApi):
             "scheduler": self._process("scheduler", "scheduler", "--skip-serve-logs"),
             "dag-processor": self._process("dag-processor", "dag-processor"),
         }
-        for number in range(1, triggerers + 1):
-            name = "triggerer" if number == 1 else f"triggerer-{number}"
-            self._components[name] = self._process(name, "triggerer", "--skip-serve-logs")
+        for _ in range(triggerers):
+            self._add_triggerer()
 
     def __enter__(self) -> AirflowStack:
         self.start()
@@ -172,6 +171,18 @@ class AirflowStack(AirflowApi):
         deadline = time.monotonic() + _STOP_SECONDS
         for component in self.components:
             component.terminate(grace=max(0, deadline - time.monotonic()))
+
+    @contextmanager
+    def another_triggerer(self) -> Iterator[ManagedProcess]:
+        """Run one more triggerer for as long as the `with` block lasts."""
+        added = self._add_triggerer()
+        try:
+            added.start()
+            self.wait_until_healthy(added.name)
+            yield added
+        finally:
+            added.terminate()
+            del self._components[added.name]
 
     def wait_until_healthy(self, *names: str, timeout: float = _START_SECONDS) -> None:
         """
@@ -242,6 +253,12 @@ class AirflowStack(AirflowApi):
         found = self.wait(look, timeout, f"a process of task {which} of {dag_id} {run_id}", interval=0.1)
         assert found is not None
         return found
+
+    def _add_triggerer(self) -> ManagedProcess:
+        number = 1 + sum(name.startswith("triggerer") for name in self._components)
+        name = "triggerer" if number == 1 else f"triggerer-{number}"
+        added = self._components[name] = self._process(name, "triggerer", "--skip-serve-logs")
+        return added
 
     def _process(self, name: str, *arguments: str) -> ManagedProcess:
         return ManagedProcess(

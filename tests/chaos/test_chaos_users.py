@@ -1,0 +1,87 @@
+"""D. A user kills a task, or starts it anew, while somebody is on the phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from chaos_runs import PROMPTLY, Run, World
+
+KILLS: dict[str, Callable[[Run], None]] = {
+    "the task is marked failed": lambda run: run.mark("failed"),
+    "the task is marked success": lambda run: run.mark("success"),
+    "its DAG run is marked failed": lambda run: run.mark_run("failed"),
+}
+STATE = {"sync": "running", "deferred": "deferred"}
+
+
+def test_a_users_kill_ends_the_call(world: World) -> None:
+    runs = {(what, way): run for what in KILLS for way, run in world.both_ways("ring").items()}
+    for (_, way), run in runs.items():
+        run.wait_for_call(-1, STATE[way])
+    for (what, way), run in runs.items():
+        KILLS[what](run)
+        seconds = run.wait_for_silence()
+        run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s")
+
+
+def _cleared_call_is_settled(run: Run, way: str, call_id: str, index: int = -1) -> None:
+    """
+    See to it that the call of a cleared task ends, one way or the other, and that the new try uses it.
+
+    Airflow may have started the new try, which waits for the call, before it tells the old try's trigger of its end.
+    Then nobody is hung up on.
+    """
+    run.wait("success", STATE[way], index=index, try_number=2)
+
+    def ended() -> bool:
+        if not run.calls(index, live=True):
+            return True
+        goes_on = way == "deferred" and f"{call_id} goes on" in run.log(1, index)
+        if goes_on:
+            run.end_calls(index)
+        return goes_on
+
+    run.world.stack.wait(ended, PROMPTLY, f"the call of {run} to be stopped, or to go on by intent")
+    run.finished("success", index)
+    assert run.result_call(index) == call_id
+
+
+def test_a_cleared_wait_rings_nobody_again(world: World) -> None:
+    runs = world.both_ways("ring")
+    calls = {way: run.wait_for_call(-1, STATE[way]) for way, run in runs.items()}
+    for run in runs.values():
+        run.clear()
+    for way, run in runs.items():
+        _cleared_call_is_settled(run, way, calls[way])
+        run.prove(f"D. the task is cleared during the call ({way})", note=f"its outcome: {run.outcome()}")
+
+
+@pytest.mark.parametrize("way", ["sync", "deferred"])
+def test_a_kill_of_one_mapped_index_leaves_the_others_alone(world: World, way: str) -> None:
+    run = world.run(f"mapped_{way}")
+    calls = [run.wait_for_call(index, STATE[way]) for index in range(3)]
+    run.mark("failed", 0)
+    run.wait_for_silence(0)
+    run.prove(f"D. mapped index 0 is marked failed during the call ({way})", index=0)
+    run.clear(1)
+    _cleared_call_is_settled(run, way, calls[1], 1)
+    run.prove(f"D. mapped index 1 is cleared during the call ({way})", index=1)
+    assert [call["call_id"] for call in run.calls(live=True)] == [calls[2]]
+    run.end_calls()
+    run.finished("success", 2)
+    assert run.outcome(2) == "answered"
+    run.prove(f"D. ... mapped index 2 is left alone ({way})", index=2)
+
+
+@pytest.mark.chaos
+def test_a_task_told_not_to_does_not_hang_up(world: World) -> None:
+    runs = world.both_ways("spared")
+    for way, run in runs.items():
+        run.wait_for_call(-1, STATE[way])
+        run.mark("failed")
+    for way, run in runs.items():
+        run.wait_for_end("failed")
+        assert len(run.calls(live=True)) == 1
+        run.end_calls()
+        run.prove(f"D. the task is marked failed, stop_on_kill=False ({way})")
