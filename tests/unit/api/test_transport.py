@@ -1,0 +1,57 @@
+"""Requests that can never be sent: both transports say so, and leave no doubt about whether something rang."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from airflow_provider_bland.api import requests
+from airflow_provider_bland.api.errors import BlandConnectionError
+from airflow_provider_bland.api.settings import BlandSettings
+from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
+
+PLACE = requests.send_call({"phone_number": "+14155550100", "task": "Say hi."})
+SECRET = "enc-secret"
+UNSENDABLE = {
+    "address that is none": BlandSettings("k", "http://a..b"),
+    "other protocol": BlandSettings("k", "bogus://example.com"),
+    "header that is none": BlandSettings("k", "http://127.0.0.1:9", encrypted_key=f"{SECRET}\u2028"),
+}
+
+
+def send(settings: BlandSettings) -> Any:
+    transport = SyncTransport(settings, sleep=lambda _: pytest.fail("asked again in vain"))
+    try:
+        return transport.send(PLACE)
+    finally:
+        transport.close()
+
+
+async def asend(settings: BlandSettings) -> Any:
+    transport = AsyncTransport(settings)
+    try:
+        return await transport.send(PLACE)
+    finally:
+        await transport.aclose()
+
+
+def _refused(error: BlandConnectionError) -> None:
+    assert "Nothing was sent" in str(error)
+    assert SECRET not in str(error)
+    assert "4155550100" not in str(error)
+
+
+@pytest.mark.parametrize("settings", UNSENDABLE.values(), ids=UNSENDABLE)
+def test_what_cannot_be_sent_is_no_ambiguous_call(settings: BlandSettings) -> None:
+    with pytest.raises(BlandConnectionError) as refused:
+        send(settings)
+    _refused(refused.value)
+
+
+@pytest.mark.parametrize("name", ["other protocol", "header that is none"])
+def test_what_cannot_be_sent_is_no_ambiguous_call_on_a_loop(name: str) -> None:
+    with pytest.raises(BlandConnectionError) as refused:
+        asyncio.run(asend(UNSENDABLE[name]))
+    _refused(refused.value)
