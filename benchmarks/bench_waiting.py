@@ -1,13 +1,14 @@
 """
 What waiting for many calls costs, three ways, side by side in one run against one server.
 
-- **provider**: ``CallCompletionTrigger``, and the one detail request with which the task fetches the result on resume;
-- **http poll**: the http provider's async hook, one detail request per call and interval: what one would write today;
+- **provider**: ``CallCompletionTrigger``, and the one detail request with which the resumed task fetches the result;
+- **http poll**: the http provider's async hook, one detail request per call and interval: what one would write today.
+  Its last poll brings the result;
 - **floor**: one detail request per finished call, sent at the very moment it ends, which nobody can know.
 
 Calls begin evenly over one call's length and all last equally long. The server runs in a process of its own, and so
-does each contestant, one after the other. Prints requests, CPU seconds and memory of the contestant, delay from the end
-of a call to the event, and for how long the event loop was blocked.
+does each contestant, one after the other. Results are fetched by another process, as a worker does. Prints requests, CPU
+seconds and memory, delay from the end of a call to the event, and for how long the event loop was blocked.
 
     python benchmarks/bench_waiting.py                  # 2,000 calls of 30 s, about three minutes
     python benchmarks/bench_waiting.py --calls 10000 --length 60
@@ -96,11 +97,10 @@ async def contest(name: str, round_: dict[str, Any], length: float, interval: fl
     ids, begin = round_["ids"], round_["begin"]
     events: dict[str, float] = {}
     meter = Meter()
-    wait, finish = await CONTESTS[name](round_["url"], interval)
+    wait = await CONTESTS[name](round_["url"], interval)
     # Imports, the connection's look-up and the first sockets are not the cost of waiting.
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(wait(ids[0], time.time() + 1.0), 1.0)
-    await finish(ids[0])
 
     async def one(index: int, call_id: str) -> None:
         # Off the beat, or the polls of a call would always hit its end.
@@ -108,7 +108,6 @@ async def contest(name: str, round_: dict[str, Any], length: float, interval: fl
         await asyncio.sleep(max(0.0, starts - time.time()))
         await wait(call_id, begin + length * (1 + index / len(ids)))
         events[call_id] = time.time()
-        await finish(call_id)
 
     gc.collect()
     meter.memory_before = meter.memory()
@@ -128,24 +127,25 @@ async def contest(name: str, round_: dict[str, Any], length: float, interval: fl
     }
 
 
+def fetch(round_: dict[str, Any]) -> float:
+    """Fetch the result of every call, as a resumed task does; CPU seconds."""
+    os.environ["AIRFLOW_CONN_BLAND_DEFAULT"] = json.dumps(
+        {"conn_type": "bland", "host": round_["url"], "password": KEY}
+    )
+    from airflow_provider_bland.hooks.bland import BlandHook
+
+    hook = BlandHook()
+    hook.get_conn()
+    before = Meter.cpu()
+    for call_id in round_["ids"]:
+        hook.get_call(call_id)
+    return Meter.cpu() - before
+
+
 Wait = Callable[[str, float], Awaitable[None]]
-Finish = Callable[[str], Awaitable[None]]
 
 
-async def _details(url: str) -> Finish:
-    from airflow_provider_bland.api import requests
-    from airflow_provider_bland.api.settings import BlandSettings
-    from airflow_provider_bland.api.transport import AsyncTransport
-
-    transport = AsyncTransport(BlandSettings(api_key=KEY, base_url=url))
-
-    async def details(call_id: str) -> None:
-        await transport.send(requests.get_call(call_id))
-
-    return details
-
-
-async def provider(url: str, interval: float) -> tuple[Wait, Finish]:
+async def provider(url: str, interval: float) -> Wait:
     """This provider's trigger."""
     os.environ["AIRFLOW_CONN_BLAND_DEFAULT"] = json.dumps({"conn_type": "bland", "host": url, "password": KEY})
     from airflow_provider_bland.triggers.calls import CallCompletionTrigger
@@ -156,10 +156,10 @@ async def provider(url: str, interval: float) -> tuple[Wait, Finish]:
             if event.payload["status"] != "finished":
                 raise RuntimeError(event.payload)
 
-    return wait, await _details(url)
+    return wait
 
 
-async def http_poll(url: str, interval: float) -> tuple[Wait, Finish]:
+async def http_poll(url: str, interval: float) -> Wait:
     """The http provider's hook, one request per call and interval, on a shared session."""
     os.environ["AIRFLOW_CONN_BLAND_HTTP"] = json.dumps({"conn_type": "http", "host": url})
     import aiohttp
@@ -175,22 +175,19 @@ async def http_poll(url: str, interval: float) -> tuple[Wait, Finish]:
                 return
             await asyncio.sleep(interval)
 
-    async def nothing(call_id: str) -> None:
-        """The last poll has brought the details."""
-
-    return wait, nothing
+    return wait
 
 
-async def floor(url: str, interval: float) -> tuple[Wait, Finish]:
+async def floor(url: str, interval: float) -> Wait:
     """What knowing the end in advance would cost."""
 
     async def wait(call_id: str, ends: float) -> None:
         await asyncio.sleep(max(0.0, ends - time.time()))
 
-    return wait, await _details(url)
+    return wait
 
 
-CONTESTS: dict[str, Callable[[str, float], Awaitable[tuple[Wait, Finish]]]] = {
+CONTESTS: dict[str, Callable[[str, float], Awaitable[Wait]]] = {
     "provider": provider,
     "http poll": http_poll,
     "floor": floor,
@@ -212,6 +209,16 @@ def measure(name: str, server: subprocess.Popen[str], calls: int, length: float,
         reader.join()
     if contestant.returncode:
         raise SystemExit(f"{name} failed")
+    fetching = 0.0
+    if name != "http poll":
+        done = subprocess.run(
+            [sys.executable, __file__, "--fetch"],
+            input=json.dumps(round_),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        fetching = float(done.stdout.splitlines()[-1])
     to_server.write("done\n")
     to_server.flush()
     counts = json.loads(from_server.readline())
@@ -222,7 +229,9 @@ def measure(name: str, server: subprocess.Popen[str], calls: int, length: float,
     return {
         "requests": sum(counts.values()),
         "requests per call": sum(counts.values()) / calls,
-        "CPU s": result["cpu"],
+        "CPU s": result["cpu"] + fetching,
+        "  of it waiting": result["cpu"],
+        "  of it fetching results": fetching,
         "bytes per waiting call": result["memory"] / calls,
         "delay median s": delays[len(delays) // 2],
         "delay p99 s": delays[int(len(delays) * 0.99)],
@@ -251,7 +260,8 @@ def report(rows: dict[str, dict[str, float]], calls: int, length: float, interva
             other = rows[name]
             print(
                 f"{name} / provider: requests {other['requests'] / ours['requests']:.2f}, "
-                f"CPU {other['CPU s'] / max(ours['CPU s'], 1e-9):.2f}"
+                f"CPU {other['CPU s'] / ours['CPU s']:.2f}, "
+                f"CPU of waiting {other['  of it waiting'] / ours['  of it waiting']:.2f}"
             )
     targets = {
         "requests per call <= 1.1": ours["requests per call"] <= 1.1,
@@ -274,10 +284,14 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between looks")
     parser.add_argument("--only", choices=CONTESTANTS, action="append", help="leave the others out")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--fetch", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.calls, options.length)
+        return
+    if options.fetch:
+        print(fetch(json.load(sys.stdin)))
         return
     if options.contestant:
         round_ = json.load(sys.stdin)
