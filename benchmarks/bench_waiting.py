@@ -7,8 +7,8 @@ What waiting for many calls costs, three ways, side by side in one run against o
 - **floor**: one detail request per finished call, sent at the very moment it ends, which nobody can know.
 
 Calls begin evenly over one call's length and all last equally long. The server runs in a process of its own, and so
-does each contestant, one after the other. Results are fetched by another process, as a worker does. Prints requests, CPU
-seconds and memory, delay from the end of a call to the event, and for how long the event loop was blocked.
+does each contestant, one after the other. Results are fetched by another process, as a worker does. Prints requests,
+CPU seconds and memory, delay from the end of a call to the event, and for how long the event loop was blocked.
 
     python benchmarks/bench_waiting.py                  # 2,000 calls of 30 s, about three minutes
     python benchmarks/bench_waiting.py --calls 10000 --length 60
