@@ -47,8 +47,8 @@ unit: $(VENV)/.dev ## The tests that need no Airflow processes (seconds)
 chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under way (minutes)
 	@$(PY) -m pytest -m chaos tests/chaos
 
-bench: $(VENV)/.dev ## Measure what waiting for many calls costs
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+bench: $(VENV)/.dev ## Measure what waiting and importing cost, side by side with others
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 constraints: ## Write constraints.txt anew, from what pip picks today (PYTHONS=... names the interpreters)
 	@$(or $(PYTHON),python3) scripts/make_constraints.py $(PYTHONS)

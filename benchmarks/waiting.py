@@ -10,8 +10,8 @@ Calls begin evenly over one call's length and all last equally long. The server 
 does each contestant, one after the other. Results are fetched by another process, as a worker does. Prints requests,
 CPU seconds and memory, delay from the end of a call to the event, and for how long the event loop was blocked.
 
-    python benchmarks/bench_waiting.py                  # 2,000 calls of 30 s, about three minutes
-    python benchmarks/bench_waiting.py --calls 10000 --length 60
+    python benchmarks/waiting.py                  # 2,000 calls of 30 s, about three minutes
+    python benchmarks/waiting.py --calls 10000 --length 60
 """
 
 from __future__ import annotations
