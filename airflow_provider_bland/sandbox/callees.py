@@ -16,6 +16,7 @@ class Persona:
 
     :param agrees: whether they go along with what the agent wants.
     :param lines: what they say between greeting and goodbye, repeated as long as the call lasts.
+    :param day: the day that they name in one of them, if they name one.
     """
 
     first_name: str
@@ -25,6 +26,7 @@ class Persona:
     lines: tuple[str, ...]
     goodbye: str
     disposition: str
+    day: str | None = None
 
     @property
     def email(self) -> str:
@@ -39,21 +41,23 @@ PERSONAS: Final[dict[str, Persona]] = {
         True,
         "Hello, this is Maria.",
         (
-            "Oh yes, I remember. That works for me.",
+            "Oh yes, I remember. Friday works best for me.",
             "Yes, please go ahead.",
             "You can write to maria.lopez@example.com.",
         ),
         "Great, thank you. Goodbye!",
         "COMPLETED_ACTION",
+        "Friday",
     ),
     "curious": Persona(
         "James",
         "Walker",
         True,
         "Hi, James speaking.",
-        ("Can you tell me a bit more about that?", "Okay, that makes sense.", "Yes, let us do that."),
+        ("Can you tell me a bit more about that?", "Okay, that makes sense.", "Yes, let us do that on Monday."),
         "Perfect, thanks for calling. Bye.",
         "INTERESTED",
+        "Monday",
     ),
     "busy": Persona(
         "Aisha",
@@ -63,6 +67,7 @@ PERSONAS: Final[dict[str, Persona]] = {
         ("Could you call back another day?", "Tomorrow would be better.", "I really have to go."),
         "Thanks, bye.",
         "FOLLOW_UP_REQUIRED",
+        "tomorrow",
     ),
     "declines": Persona(
         "Tom",
@@ -80,6 +85,7 @@ PERSONAS: Final[dict[str, Persona]] = {
 }
 
 _AGENT_LINES: Final = (
+    "I would like to settle that with you now. Which day suits you?",
     "Thank you. May I ask you one more thing about that?",
     "I understand. Let me make a note of it.",
     "Of course. Is there anything you would like me to add?",
@@ -124,10 +130,12 @@ def conversation(persona: Persona, first: str, seconds: float, *, callee_first: 
         offset += 1.2 + len(text) / 20
     turn = 0
     while offset < seconds - 4:
-        for speaker, text in (
-            ("user", persona.lines[turn % len(persona.lines)]),
+        exchange = [
             ("assistant", _AGENT_LINES[turn % len(_AGENT_LINES)]),
-        ):
+            ("user", persona.lines[turn % len(persona.lines)]),
+        ]
+        # Whoever did not speak last goes on.
+        for speaker, text in exchange[::-1] if callee_first else exchange:
             if offset < seconds - 4:
                 lines.append(Line(speaker, text, offset))
             offset += 1.5 + len(text) / 18
@@ -253,6 +261,8 @@ class Finding:
             return persona.last_name
         if "name" in subject:
             return f"{persona.first_name} {persona.last_name}"
+        if re.search(r"\b(day|when|date)\b", subject):
+            return persona.day
         if "who answered" in subject:
             return self.answered_by
         if _NEGATIVE.search(subject) and persona.agrees:
