@@ -15,8 +15,9 @@ from airflow_provider_bland.api.waiting import SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.task_states import UNKNOWN, state_within
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
-# Airflow's own limit for a trigger's on_kill is 30 s.
-_KILL_SECONDS: Final = 25.0
+# A triggerer that has just lost its triggers to another one is busy, or its database is: then the answer takes a while,
+# and a guess would hang up on somebody.
+_STATE_SECONDS: Final = 120.0
 
 
 class CallCompletionTrigger(BaseTrigger):
@@ -127,7 +128,7 @@ class CallCompletionTrigger(BaseTrigger):
 
     async def _task_state(self) -> str | None:
         ti = getattr(self, "task_instance", None)
-        return UNKNOWN if ti is None else await asyncio.to_thread(state_within, ti, 10.0)
+        return UNKNOWN if ti is None else await asyncio.to_thread(state_within, ti, _STATE_SECONDS)
 
     async def _stop(self) -> None:
         from airflow_provider_bland.hooks.bland import BlandHook
@@ -147,12 +148,7 @@ async def _see_through(work: Coroutine[Any, Any, None]) -> None:
     Airflow cancels a trigger that it wants to be rid of again and again, once a second, until the trigger has ended,
     and with it whatever ``on_kill`` waits for just then. A second is too short to be sure to stop a call.
     """
-
-    async def bounded() -> None:
-        async with asyncio.timeout(_KILL_SECONDS):
-            await work
-
-    task = asyncio.create_task(bounded())
+    task = asyncio.create_task(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(task)
