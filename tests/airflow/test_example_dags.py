@@ -1,0 +1,143 @@
+"""The example DAGs as a reader tries them first: through ``dag.test()``, with no scheduler and no triggerer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_env import migrated_home
+from sandbox_process import SandboxProcess
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
+RUNNER = Path(__file__).with_name("run_dags.py")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a run."""
+
+    state: str
+    tasks: list[dict[str, Any]]
+
+    def states(self) -> dict[str, str]:
+        """State by task id; of mapped tasks the states of all, if they differ."""
+        found: dict[str, set[str]] = {}
+        for task in self.tasks:
+            found.setdefault(task["task_id"], set()).add(str(task["state"]))
+        return {task_id: "/".join(sorted(states)) for task_id, states in found.items()}
+
+    def xcoms(self, task_id: str, key: str = "return_value") -> list[Any]:
+        """One XCom of a task, in the order of its mapped instances."""
+        tasks = sorted((t for t in self.tasks if t["task_id"] == task_id), key=lambda task: int(task["map_index"]))
+        return [task["xcoms"].get(key) for task in tasks]
+
+
+class Examples:
+    """A migrated home without processes, and a sandbox of its own."""
+
+    def __init__(self, home: Path, sandbox: SandboxProcess) -> None:
+        self.sandbox = sandbox
+        self._home = home
+        self._env = migrated_home(home, dags_folder=EXAMPLES, connections={"bland_default": sandbox.connection})
+
+    def run(self, dag_id: str, *confs: dict[str, Any]) -> list[Run]:
+        """Run an example once for each configuration."""
+        output = self._home / f"{dag_id}.json"
+        argv = [sys.executable, str(RUNNER), str(output), str(EXAMPLES / f"{dag_id}.py"), *map(json.dumps, confs)]
+        done = subprocess.run(argv, env=self._env, cwd=self._home, capture_output=True, text=True, check=False)
+        self.log = done.stdout + done.stderr
+        assert done.returncode == 0, self.log[-5000:]
+        return [Run(**report) for report in json.loads(output.read_text())]
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
+    home = tmp_path_factory.mktemp("examples")
+    with SandboxProcess(home / "sandbox.log", speed=20) as sandbox:
+        yield Examples(home, sandbox)
+
+
+@pytest.fixture(autouse=True)
+def quiet_lines(examples: Examples) -> None:
+    examples.sandbox.reset()
+
+
+def test_order_late_call_branches_on_what_happened(examples: Examples) -> None:
+    answered, unanswered = examples.run("bland_order_late_call", {}, {"phone_number": "+14155550103"})
+    assert answered.state == unanswered.state == "success"
+    [call] = answered.xcoms("call_customer")
+    assert call["outcome"] == "answered"
+    assert call["metadata"]["order_id"] == "A-1042"
+    assert answered.xcoms("call_customer", "call_id") == [call["call_id"]]
+    [analysis] = answered.xcoms("analyze_call")
+    assert list(analysis["answers"]) == [
+        "Does the customer want to keep the order?",
+        "On which day would the customer like the delivery?",
+    ]
+    assert answered.xcoms("update_order") == ["keep"]
+    assert answered.states()["write_email"] == "skipped"
+
+    assert unanswered.xcoms("call_customer", "outcome") == ["no-answer"]
+    assert unanswered.states() | {"analyze_call": "skipped", "update_order": "skipped"} == unanswered.states()
+    assert unanswered.states()["write_email"] == "success"
+    assert examples.sandbox.rings()["rings"] == {"+14155550100": 1, "+14155550103": 1}
+    assert examples.sandbox.calls(live=True) == []
+    assert examples.sandbox.connection["password"] not in examples.log
+
+
+def test_renewal_campaign_rings_everybody_once_and_redials_only_whom_it_may(examples: Examples) -> None:
+    [run] = examples.run("bland_renewal_campaign", {})
+    assert run.state == "success"
+    assert run.xcoms("ring", "outcome") == ["answered", "answered", "voicemail", "answered"]
+    assert [task["try_number"] for task in run.tasks if task["task_id"] == "ring"].count(2) == 1
+    assert run.xcoms("report") == [{"answered": 3, "voicemail": 1}]
+    assert all(set(call["analysis"]) == {"wants_to_renew"} for call in run.xcoms("ring") if call["analysis"])
+    rings = {"+14155550100": 1, "+14155550101": 1, "+14155550102": 1, "+14155550116": 2}
+    assert examples.sandbox.rings()["rings"] == rings
+
+
+def test_call_analysis_waits_for_calls_and_asks_the_answered_ones(examples: Examples) -> None:
+    called = ["+14155550100", "+14155550101", "+14155550103"]
+    placed = [
+        examples.sandbox.request("POST", "/v1/calls", json={"phone_number": number, "task": "Say hello."})["call_id"]
+        for number in called
+    ]
+    [run] = examples.run("bland_call_analysis", {})
+    assert run.state == "success"
+    assert run.xcoms("list_calls") == [placed]
+    assert run.xcoms("wait_for_end", "outcome") == ["answered", "answered", "no-answer"]
+    analyses = run.xcoms("analyze")
+    assert [analysis["call_id"] for analysis in analyses] == placed[:2]
+    assert all(isinstance(analysis["answers"]["Was the customer satisfied?"], bool) for analysis in analyses)
+    assert run.xcoms("to_table") == [2]
+    assert examples.sandbox.requests()["requests"]["POST /v1/calls"] == len(called)
+
+
+def test_call_analysis_of_an_hour_without_calls_succeeds(examples: Examples) -> None:
+    [run] = examples.run("bland_call_analysis", {})
+    assert run.state == "success"
+    assert run.xcoms("to_table") == [0]
+
+
+def test_web_agent_leaves_nothing_behind_whether_a_step_fails_or_not(examples: Examples) -> None:
+    examples.sandbox.fault(method="POST", path="/v1/agents/{agent_id}/authorize", status=403, times=1)
+    failed, run = examples.run("bland_web_agent", {}, {})
+    assert failed.state == "failed"
+    assert failed.states()["authorize_agent"] == "failed"
+    assert failed.states()["delete_agent"] == "success"
+
+    assert run.state == "success"
+    assert set(run.states().values()) == {"success"}
+    [agent] = run.xcoms("create_agent")
+    assert run.xcoms("create_agent", "agent_id") == [agent["agent_id"]]
+    assert run.xcoms("list_agents")[0]["count"] == 1
+    assert run.xcoms("list_agents")[0]["agents"][0]["first_sentence"] == "Hello! Which room is it for?"
+    assert run.xcoms("authorize_agent") == [{"agent_id": agent["agent_id"], "authorized": True}]
+    assert "session token of 36 characters" in examples.log
+    assert examples.sandbox.request("GET", "/v1/agents") == {"agents": []}
