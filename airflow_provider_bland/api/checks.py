@@ -19,6 +19,7 @@ from airflow_provider_bland.api.phone import to_e164
 Check = Callable[[Any], Any]
 
 _ID: Final = re.compile(r"[\w$.\-]+", re.ASCII)
+_TEMPLATE_HINT: Final = ". A template must render to JSON: '{{ ... | tojson }}'"
 _NOTHING: Final = frozenset({"", "none", "null"})
 
 
@@ -127,8 +128,10 @@ def choices(*options: str) -> Check:
 
 def json_object(value: Any) -> dict[str, Any]:
     """A dict that JSON can carry; keys must be strings."""
+    value = from_template(value)
     if not isinstance(value, Mapping):
-        raise ValueError(f"must be a dict, not {type(value).__name__}")
+        hint = _TEMPLATE_HINT if isinstance(value, str) else ""
+        raise ValueError(f"must be a dict, not {type(value).__name__}{hint}")
     if bad := [key for key in value if not isinstance(key, str)]:
         raise ValueError(f"has a key that is not a string: {bad[0]!r}")
     return dict(json_value(value))
@@ -147,9 +150,21 @@ def json_value(value: Any) -> Any:
         raise ValueError(f"cannot be sent as JSON: {error}. Convert dates and other objects to strings first") from None
 
 
+def from_template(value: Any) -> Any:
+    """A template renders to a string; if that is a JSON object or array, it is what was meant."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
 def _listed(value: Any, of: str) -> list[Any]:
+    value = from_template(value)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ValueError(f"must be a list of {of}, not {type(value).__name__}")
+        hint = _TEMPLATE_HINT if isinstance(value, str) else ""
+        raise ValueError(f"must be a list of {of}, not {type(value).__name__}{hint}")
     return list(value)
 
 

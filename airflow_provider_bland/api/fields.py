@@ -86,7 +86,7 @@ def call_body(arguments: Mapping[str, Any], call_options: Mapping[str, Any] | No
     body: dict[str, Any] = {}
     for name, check in CALL_FIELDS.items():
         value = arguments.get(name)
-        if name == "phone_number" or not _is_left_out(value):
+        if name == "phone_number" or is_given(value):
             body[_WIRE_NAMES.get(name, name)] = checks.checked(name, check, value)
     body |= _options(call_options, body)
     scripts = [name for name in _CALL_SCRIPTS if body.get(name)]
@@ -115,7 +115,7 @@ def agent_body(arguments: Mapping[str, Any], *, creating: bool) -> dict[str, Any
         value = arguments.get(name)
         if value == "" and name in _AGENT_CLEARABLE:
             body[name] = ""
-        elif not _is_left_out(value):
+        elif is_given(value):
             body[name] = checks.checked(name, check, value)
     if creating and not (body.get("prompt") or body.get("pathway_id")):
         raise BlandValidationError("prompt", "is missing. A new agent needs a prompt, or a pathway_id.")
@@ -126,12 +126,13 @@ def agent_body(arguments: Mapping[str, Any], *, creating: bool) -> dict[str, Any
     return body
 
 
-def _is_left_out(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+def is_given(value: Any) -> bool:
+    """Whether an argument says anything; an empty template renders to an empty string, and says nothing."""
+    return not (value is None or (isinstance(value, str) and not value.strip()))
 
 
 def _options(call_options: Mapping[str, Any] | None, body: Mapping[str, Any]) -> dict[str, Any]:
-    if _is_left_out(call_options):
+    if not is_given(call_options):
         return {}
     options: dict[str, Any] = checks.checked("call_options", checks.json_object, call_options)
     for name in options:

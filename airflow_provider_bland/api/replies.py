@@ -122,7 +122,8 @@ def is_error_body(body: Any) -> bool:
     status = body.get("status")
     if isinstance(status, str) and (status.lower() == "error" or status == "DNC Error"):
         return True
-    return bool(body.get("errors")) and body.get("data") is None and status != "success"
+    failed = body.get("errors") or (isinstance(body.get("error"), str) and body["error"])
+    return bool(failed) and body.get("data") is None and status != "success"
 
 
 def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

@@ -88,6 +88,8 @@ def base_url_of(host: str | None, port: int | None = None) -> str | None:
         raise BlandValidationError(
             "host", "the base URL must not hold credentials. Use the connection's API key field."
         )
+    if parts.scheme == "http" and f".{parts.hostname}".endswith(".bland.ai"):
+        raise BlandValidationError("host", "over http the API key could be read on its way. Use https://.")
     if port and not own_port:
         text = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
     # Bland's own host, spelled out, is the default: stop-all and authorize then keep their own hosts.

@@ -106,14 +106,16 @@ class BlandHook(BaseHook):
             raise BlandValidationError(
                 self.conn_name_attr, f"connection {self.bland_conn_id!r} has no API key. Put it into the password."
             )
-        if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-            raise BlandValidationError(
-                self.conn_name_attr, f"the API key of connection {self.bland_conn_id!r} holds characters no key has."
-            )
+        encrypted_key = str(extra.get("encrypted_key") or "").strip()
+        for name, key in (("API key", api_key), ("encrypted_key", encrypted_key)):
+            if not key.isascii() or not key.isprintable() or " " in key:
+                raise BlandValidationError(
+                    self.conn_name_attr, f"the {name} of connection {self.bland_conn_id!r} has characters no key has."
+                )
         return BlandSettings(
             api_key=api_key,
             base_url=base_url_of(connection.host, connection.port),
-            encrypted_key=str(extra.get("encrypted_key") or "").strip() or None,
+            encrypted_key=encrypted_key or None,
             connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
             read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
         )

@@ -23,6 +23,8 @@ def outcomes(argument: str, value: str | Collection[str]) -> frozenset[str]:
     :raises BlandValidationError: if one is not an outcome.
     """
     known = [str(outcome) for outcome in CallOutcome]
+    if not isinstance(value, Collection):
+        raise BlandValidationError(argument, f"must be a list of outcomes, not {value!r}. Known: {', '.join(known)}.")
     found = frozenset([value] if isinstance(value, str) else [str(entry) for entry in value])
     if unknown := sorted(found.difference(known)):
         raise BlandValidationError(argument, f"{unknown[0]!r} is not an outcome. Known: {', '.join(known)}.")

@@ -222,6 +222,8 @@ class CallPlacer:
     # --- dialling -------------------------------------------------------------------------------------------------
 
     def _dial(self, body: Mapping[str, Any], round_: int, before_dialling: Callable[[], None]) -> PlacedCall:
+        # Of the arguments, not of what is sent: a start_time that has passed is not sent, and that is no change.
+        fingerprint = fingerprint_of(body)
         before_dialling()
         intent = replace(self._intent, round=round_)
         number = str(body["phone_number"])
@@ -233,7 +235,7 @@ class CallPlacer:
         record = CallRecord(
             round=round_,
             number_hash=number_hash_of(self._intent, number),
-            fingerprint=fingerprint_of(body),
+            fingerprint=fingerprint,
             intent_at=time.time(),
             max_tries=self._max_tries,
         )

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
+from airflow_provider_bland.api.checks import from_template
 from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.intents import Verdict, verdict
 from airflow_provider_bland.api.phone import mask_number
 from airflow_provider_bland.api.times import parse_start_time
@@ -81,7 +83,9 @@ class CallWaiter(BaseOperator):
 
     @property
     def _wants_analysis(self) -> bool:
-        return bool(self.analysis_schema or (self.call_options or {}).get("analysis_schema"))
+        options = from_template(self.call_options)
+        also = options.get("analysis_schema") if isinstance(options, Mapping) else None
+        return is_given(self.analysis_schema) or is_given(also)
 
     def _deadline_of(self, body: Mapping[str, Any], placed_at: float) -> float:
         """Epoch seconds at which the call's time is up; waiting for an earlier try's call gives it no more time."""

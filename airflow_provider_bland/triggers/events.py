@@ -54,7 +54,7 @@ class WaitEvent:
         :param call_id: the call the task waits for.
         :raises BlandError: if the event is missing, unknown, or about another call: none of that is success.
         """
-        if not isinstance(payload, Mapping) or payload.get("status") not in set(WaitStatus):
+        if not isinstance(payload, Mapping) or payload.get("status") not in list(WaitStatus):
             raise BlandError(
                 f"The task that waits for call {call_id} was resumed with an event that is not ours: {payload!r:.200}. "
                 "A retry waits for the call again, without ringing."

@@ -31,6 +31,7 @@ from airflow_provider_bland.api.errors import (
     BlandServerError,
 )
 from airflow_provider_bland.api.requests import LIST_PAGE_LIMIT, BlandRequest
+from airflow_provider_bland.api.retries import MAX_RATE_LIMIT_WAIT
 from airflow_provider_bland.api.waiting import AUTH_LOOKS, CallWatch
 from airflow_provider_bland.hooks.bland import BlandHook
 
@@ -291,7 +292,7 @@ class CallPoller:
                 self._fail_all(error)
         elif isinstance(error, BlandServerError | BlandConnectionError | BlandRateLimitError):
             log.warning("Could not list calls; %d waits go on: %s", self._count, error)
-            self._pause = error.retry_after or 0.0
+            self._pause = min(error.retry_after or 0.0, MAX_RATE_LIMIT_WAIT)
         else:
             # A key without the scope, say. The calls themselves may still be readable.
             log.warning("Bland does not let us list calls; asking for each call instead: %s", error)
@@ -316,7 +317,7 @@ class CallPoller:
             if isinstance(error, BlandAuthError):
                 self._renew = True
             if isinstance(error, BlandRateLimitError):
-                self._pause = max(self._pause, error.retry_after or 0.0)
+                self._pause = max(self._pause, min(error.retry_after or 0.0, MAX_RATE_LIMIT_WAIT))
             if fatal is not None and not waiter.done.done():
                 waiter.done.set_exception(fatal)
             waiter.next_look = self._loop.time() + waiter.interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -329,3 +330,32 @@ def test_bad_input_is_refused_before_anything_is_dialled(bland: Control) -> None
             task(**arguments).run()
         assert isinstance(raised.value, AirflowFailException)
     assert sum(bland.counts().values()) == 0
+
+
+def test_an_empty_template_asks_for_nothing_and_waits_for_nothing(bland: Control) -> None:
+    result = task(analysis_schema=" ", call_options=" ", voice="").run()
+    assert result["outcome"] == "answered"
+    assert "voice" not in result["request_data"]
+
+
+def test_a_start_time_just_past_is_dialled_at_once_and_a_retry_sees_no_change(
+    bland: Control, mocker: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = datetime.now(UTC) - timedelta(minutes=5)
+    ring = task(start_time=start, retries=1)
+    patched = mocker.patch.object(SendCallOperator, "_save_delivered", side_effect=Killed)
+    with pytest.raises(Killed):
+        ring.run()
+    mocker.stop(patched)
+    assert ring.run()["outcome"] == "answered"
+    assert bland.rings() == 1
+    assert "have changed" not in caplog.text
+
+
+def test_a_start_time_too_near_for_bland_is_waited_for(bland: Control) -> None:
+    bland.set(start_time_min_lead=300)
+    start = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+    assert task(start_time=start).run()["outcome"] == "answered"
+    assert datetime.now(UTC) >= start
+    assert bland.counts()["POST /v1/calls"] == 2
+    assert bland.rings() == 1

@@ -100,13 +100,13 @@ def test_good_values_are_taken_as_what_they_mean(check: checks.Check, value: Any
         (checks.choices("a"), "a", "a list of strings"),
         (checks.choices("a"), ["a", "c"], "one of a"),
         (checks.json_object, [], "must be a dict"),
-        (checks.json_object, "{}", "must be a dict"),
+        (checks.json_object, "{a: 1", "must be a dict"),
         (checks.json_object, {1: "a"}, "not a string: 1"),
         (checks.json_object, {"a": {1, 2}}, "cannot be sent as JSON"),
         (checks.json_object, {"a": math.nan}, "cannot be sent as JSON"),
         (checks.json_object, {"a": SimpleNamespace()}, "cannot be sent as JSON"),
         (checks.json_array, {"a": 1}, "must be a list"),
-        (checks.json_array, "[]", "must be a list"),
+        (checks.json_array, "[1", "must be a list"),
         (checks.json_array, 5, "must be a list"),
         (checks.keywords, "Reece", "must be a list"),
         (checks.keywords, ["x"] * 21, "at most 20"),
@@ -238,3 +238,9 @@ def test_a_check_takes_or_refuses_and_never_breaks(value: Any) -> None:
         except ValueError:
             continue
         json.dumps(taken, allow_nan=False)
+
+
+def test_json_out_of_a_template_is_what_it_says() -> None:
+    assert checks.json_object(' {"a": [1, null]}') == {"a": [1, None]}
+    assert checks.json_array('["x"]') == ["x"]
+    assert checks.questions('[["Who?", "string"]]') == [["Who?", "string"]]

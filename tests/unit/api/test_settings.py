@@ -132,3 +132,9 @@ def test_we_say_who_we_are() -> None:
     assert (
         BlandSettings("k").headers_of(requests.get_account())["user-agent"] == f"airflow-provider-bland/{__version__}"
     )
+
+
+@pytest.mark.parametrize("host", ["http://api.bland.ai", "http://us.api.bland.ai/v1", "http://bland.ai"])
+def test_a_key_is_not_sent_to_bland_in_plain_text(host: str) -> None:
+    with pytest.raises(BlandValidationError, match="https"):
+        base_url_of(host)
