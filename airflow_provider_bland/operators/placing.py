@@ -108,6 +108,7 @@ class CallPlacer:
         self._ti = ti
         self._max_tries = int(getattr(ti, "max_tries", 0) or 0)
         self._store = IntentStore(context)
+        self._called_again = False
         self._intent = Intent(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
     def place(self, body: Mapping[str, Any], before_dialling: Callable[[], None]) -> PlacedCall:
@@ -137,6 +138,12 @@ class CallPlacer:
             return self._examine(adopted.call_id or "", adopted, body, before_dialling, found)
         if step is FirstStep.LOOK_ONCE and looked:
             return self._dial(body, 0, before_dialling)
+        if step is FirstStep.LOOK_ONCE:
+            raise BlandUnsettledCallError(
+                f"No try of this task has rung {mask_number(body['phone_number'])} as far as Airflow knows, but "
+                "Bland's list could not be read to make sure. Nobody was rung. A retry looks again, and rings if it "
+                "finds no call."
+            )
         return self._unsettled(body, record.round if record else 0, before_dialling, looked, None)
 
     def save_delivered(self, record: CallRecord) -> None:
@@ -371,7 +378,10 @@ class CallPlacer:
             if looked
             else "Bland's list could not be read"
         )
-        if self._policy.on_ambiguous == "call_again" and looked:
+        again = self._policy.on_ambiguous == "call_again"
+        # Once per execution: if every reply is lost and the list is late, each POST may ring.
+        if again and looked and not self._called_again:
+            self._called_again = True
             self._log.warning(
                 "It is unsure whether %s was rung: %s. Ringing (on_ambiguous='call_again').", masked, found
             )
@@ -380,9 +390,16 @@ class CallPlacer:
         first = (
             error.message if error else "An earlier try of this task may have placed a call; its reply is not known."
         )
+        unsure = f"{first} {found[0].upper()}{found[1:]}, so {masked} may or may not have been rung."
+        if again:
+            raise BlandUnsettledCallError(
+                f"{unsure} A retry of this task will look for the call again, and ring if it finds none "
+                "(on_ambiguous='call_again').",
+                status_code=error.status_code if error else None,
+            ) from error
         raise BlandUnsettledCallError(
-            f"{first} {found[0].upper()}{found[1:]}, so {masked} may or may not have been rung. Nobody was rung "
-            "again. A retry of this task will look for the call again, and will not ring either. To settle it by hand, "
+            f"{unsure} Nobody was rung again. A retry of this task will look for the call again, and will not ring "
+            "either. To settle it by hand, "
             f"look for a call to {masked} in Bland's call logs: if there is one, clear this task once it shows there, "
             "and it will be used; if there is none, set on_ambiguous='call_again' and clear this task.",
             status_code=error.status_code if error else None,
