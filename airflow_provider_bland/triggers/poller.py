@@ -123,10 +123,11 @@ class CallPoller:
         now = self._loop.time()
         known = self._known.get(call_id)
         if known and not watch.wants_analysis and not direct:
-            return
+            return  # others have seen it end
         # An unknown call may be new, and soon in the list, or long finished: then nothing but a look will tell.
         first_look = _RELOOK_SIGHTED if known is False else 2 * interval
-        waiter = _Waiter(call_id, interval, watch, direct, now + first_look)
+        # What has ended but is to settle, only its details can tell.
+        waiter = _Waiter(call_id, interval, watch, direct or known is True, now + first_look)
         self._waiters.setdefault(call_id, []).append(waiter)
         self._count += 1
         if self._task is None:
@@ -221,6 +222,9 @@ class CallPoller:
             # The list is of no use: ask about every call once in _RELOOK seconds.
             interval = min((waiter.interval for waiter in overdue), default=1.0)
             budget += int(self._count * min(1.0, interval / _RELOOK)) + 1
+        elif len(overdue) > budget:
+            # Many triggers have come at once, as after a restart: rather than ask for each, sweep soon.
+            self._next_sweep = min(self._next_sweep, now + SWEEP_INTERVAL / 6)
         return overdue[:budget]
 
     # --- the list -------------------------------------------------------------------------------------------------
@@ -242,8 +246,8 @@ class CallPoller:
                 )
             )
             rows = page["calls"]
-            news, ours = self._take_in(rows, unseen, now)
-            if seen_enough and ours:
+            news, flips = self._take_in(rows, unseen, now)
+            if seen_enough and flips:
                 # Where an ordered list would have had nothing new: it is not ordered by time of change.
                 self._out_of_order = True
             seen_enough = seen_enough or not news
@@ -260,29 +264,30 @@ class CallPoller:
             self._known.popitem(last=False)
 
     def _take_in(self, rows: Iterable[Mapping[str, Any]], unseen: set[str], now: float) -> tuple[int, int]:
-        """Learn from a page: how many rows said something new, and how many ends of our calls were among them."""
-        news = ours = 0
+        """Learn from a page: how many rows said something new, and how many told of the end of a call seen active."""
+        news = flips = 0
         for row in rows:
             call_id = call_id_of(row)
             if call_id is None:
                 continue
             finished = is_finished(row)
             unseen.discard(call_id)
-            if self._known.get(call_id) is not finished:
+            before = self._known.get(call_id)
+            if before is not finished:
                 news += 1
+                flips += before is False
             self._known[call_id] = finished
             self._known.move_to_end(call_id)
             for waiter in self._waiters.get(call_id, ()):
                 if not finished:
                     waiter.next_look = max(waiter.next_look, now + _RELOOK_SIGHTED)
                 elif not waiter.direct and not waiter.done.done():
-                    ours += 1
                     self._misses = 0
                     if waiter.watch.wants_analysis:
                         waiter.direct = True
                     else:
                         waiter.done.set_result(None)
-        return news, ours
+        return news, flips
 
     def _list_failed(self, error: BlandError) -> None:
         if isinstance(error, BlandAuthError):

@@ -203,3 +203,41 @@ def test_a_new_event_loop_gets_a_new_poller(bland: Control) -> None:
     asyncio.run(cut_off())
     bland.end(call_id, "human")
     asyncio.run(asyncio.wait_for(wait(call_id), 10))
+
+
+async def test_a_long_list_that_is_not_sorted_by_change_is_read_in_full(bland: Control, mocker: Any) -> None:
+    mocker.patch.object(poller_module, "LIST_PAGE_LIMIT", 10)
+    mocker.patch.object(poller_module, "SMALLEST_PAGE", 5)
+    mocker.patch.object(poller_module, "SWEEP_INTERVAL", 1.0)
+    bland.set(sort_by_updated_supported=False, speed=20, same_number_seconds=0)
+    # Calls that end late, and so far down in a list by time of creation that a look at its top shows nothing new.
+    oldest = place(10, NEVER_ENDS)
+    newer = place(60, NEVER_ENDS)
+    waits = asyncio.create_task(wait_all(oldest, limit=20))
+    others = [asyncio.create_task(wait(call_id)) for call_id in newer]
+    await eventually(lambda: bland.counts().get(LIST, 0) > 8)
+    for call_id in oldest:
+        bland.end(call_id)
+    await waits
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+async def test_thrice_the_waits_do_not_cost_thrice_the_requests(bland: Control) -> None:
+    async def cost(count: int) -> int:
+        bland.set(same_number_seconds=0)
+        ids = place(count, NEVER_ENDS)
+        waits = [asyncio.create_task(wait(call_id, interval=0.1)) for call_id in ids]
+        # The first looks sweep; what counts is what each interval costs from then on.
+        await eventually(lambda: bland.counts().get(LIST, 0) > 3)
+        bland.forget_counts()
+        await eventually(lambda: bland.counts().get(LIST, 0) >= 10)
+        found = sum(bland.counts().values()) / bland.counts()[LIST]
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        return int(found * 100)
+
+    few, many = await cost(20), await cost(60)
+    assert many < 1.5 * few
