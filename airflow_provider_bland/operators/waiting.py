@@ -64,6 +64,7 @@ class CallWaiter(BaseOperator):
         self._call_id: str | None = None
         self._ti: Any = None
         self._killed = False
+        self._kill_seen_to = False
 
     @property
     def hook(self) -> BlandHook:
@@ -294,10 +295,15 @@ class CallWaiter(BaseOperator):
 
     def _stop_if_killed_by_user(self) -> None:
         call_id, ti = self._call_id, self._ti
-        if call_id is None or ti is None or not self.stop_on_kill:
+        if call_id is None or ti is None or not self.stop_on_kill or self._kill_seen_to:
             return
+        self._kill_seen_to = True
         if is_in_state(ti, "running", within=1.0):
-            self.log.warning("The worker is being shut down. Call %s goes on; a retry will wait for it.", call_id)
+            self.log.warning(
+                "Told to end, but no user has killed the task: a shutdown, or a timeout. Call %s is left as it is, and a "
+                "retry will look at it.",
+                call_id,
+            )
             return
         try:
             self.hook.stop_call_at_once(call_id)
