@@ -300,7 +300,7 @@ class CallWaiter(BaseOperator):
         self._kill_seen_to = True
         if is_in_state(ti, "running", within=1.0):
             self.log.warning(
-                "Told to end, but no user has killed the task: a shutdown, or a timeout. Call %s is left as it is, and a "
+                "Told to end, but not by a user: a shutdown, or a timeout. Call %s is left as it is, and a "
                 "retry will look at it.",
                 call_id,
             )
