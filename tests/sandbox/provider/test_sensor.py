@@ -33,7 +33,7 @@ def ring(number: str, **arguments: Any) -> str:
 
 
 def sensing(call_id: str, way: str, **arguments: Any) -> Task:
-    arguments = {"poke_interval": 0.1, **WAYS[way], **arguments}
+    arguments = {"poke_interval": 0.1, "timeout": 20, **WAYS[way], **arguments}
     return Task(lambda: CallCompletionSensor(task_id="wait", call_id=call_id, **arguments))
 
 
