@@ -297,8 +297,8 @@ class CallWaiter(BaseOperator):
         call_id, ti = self._call_id, self._ti
         if call_id is None or ti is None or not self.stop_on_kill or self._kill_seen_to:
             return
-        self._kill_seen_to = True
         if is_in_state(ti, "running", within=1.0):
+            self._kill_seen_to = True
             self.log.warning(
                 "Told to end, but not by a user: a shutdown, or a timeout. Call %s is left as it is, and a "
                 "retry will look at it.",
@@ -307,6 +307,7 @@ class CallWaiter(BaseOperator):
             return
         try:
             self.hook.stop_call_at_once(call_id)
+            self._kill_seen_to = True
             self.log.warning("The task was killed; call %s was stopped.", call_id)
         except BlandError as error:
             self.log.warning("The task was killed, but call %s was not stopped: %s", call_id, error)
