@@ -179,9 +179,14 @@ class AirflowApi:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return all task instances of a run."""
-        return list(
-            self.request("GET", f"{_run_path(dag_id, run_id)}/taskInstances", params={"limit": 1000})["task_instances"]
-        )
+        found: list[dict[str, Any]] = []
+        while True:
+            # A page has at most a hundred, however many are asked for.
+            page = {"limit": 100, "offset": len(found), "order_by": "id"}
+            reply = self.request("GET", f"{_run_path(dag_id, run_id)}/taskInstances", params=page)
+            found += reply["task_instances"]
+            if not reply["task_instances"] or len(found) >= reply["total_entries"]:
+                return found
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """Return one task instance: `state`, `try_number`, `pid`, `trigger`, ..."""
@@ -248,6 +253,11 @@ class AirflowApi:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task_id}/state-store"
         entries = self.request("GET", path, params={"map_index": map_index})["task_state_store"]
         return {entry["key"]: entry["value"] for entry in entries}
+
+    def set_state(self, dag_id: str, run_id: str, task_id: str, key: str, value: Any, map_index: int = -1) -> None:
+        """Change an entry of a task instance's task state store (Airflow 3.3)."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{task_id}/state-store/{key}"
+        self.request("PATCH", path, params={"map_index": map_index}, json={"value": value})
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """Return the log of one try, one line per event; a traceback follows its event."""

@@ -124,6 +124,10 @@ class Run:
         """Return the log of one try, its trigger's included."""
         return self._stack.task_log(self.dag_id, self.run_id, TASK, try_number, index)
 
+    def record(self, index: int = -1) -> dict[str, Any]:
+        """Return what the task instance keeps of its call in the state store."""
+        return dict(self._stack.state_store(self.dag_id, self.run_id, TASK, index).get(STATE_KEY) or {})
+
     def wait_for_log(self, text: str, try_number: int = 1, index: int = -1) -> None:
         """Wait until a try's log holds a text."""
         self._stack.wait(
@@ -172,12 +176,9 @@ class Run:
         If it waits deferred, its trigger is at work too.
         """
 
-        def look() -> str | None:
-            record = self._stack.state_store(self.dag_id, self.run_id, TASK, index).get(STATE_KEY) or {}
-            return str(record["call_id"]) if record.get("call_id") else None
-
-        call_id = self._stack.wait(look, PATIENCE, f"the id of a call of {self}")
-        assert call_id is not None
+        call_id = str(
+            self._stack.wait(lambda: self.record(index).get("call_id"), PATIENCE, f"the id of a call of {self}")
+        )
         if states:
             self.wait(*states, index=index)
         if "deferred" in states:

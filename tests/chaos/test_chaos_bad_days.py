@@ -48,19 +48,25 @@ def test_a_long_outage_is_waited_out_by_two_hundred(world: World) -> None:
 
 
 def test_passing_refusals_are_waited_out(world: World) -> None:
-    for method, path, times in (("POST", "^/v1/calls$", 2), ("GET", "^/v1/calls/[^/]+$", 6), ("POST", "/stop$", 2)):
+    for method, path, times in (("POST", "^/v1/calls$", 2), ("GET", "^/v1/calls/[^/]+$", 6)):
         world.sandbox.fault(method=method, path=path, status=429, times=times)
-    runs = world.both_ways("ring")
-    for run in runs.values():
-        run.wait_for_call()
-    runs["deferred"].mark("failed")
-    seconds = runs["deferred"].wait_for_silence()
-    runs["deferred"].prove(
-        "E. 429 for every kind of request, then the task is marked failed (deferred)", note=f"{seconds:.1f} s"
-    )
-    runs["sync"].end_calls()
-    runs["sync"].finished("success")
-    runs["sync"].prove("E. 429 for every kind of request, then the call ends (sync)")
+    killed, ended = world.both_ways("ring"), world.run("ring_deferred")
+    calls = {
+        "sync": killed["sync"].wait_for_call(-1, "running"),
+        "deferred": killed["deferred"].wait_for_call(-1, "deferred"),
+    }
+    ended.wait_for_call()
+    for way, run in killed.items():
+        world.sandbox.fault(method="POST", path=f"/v1/calls/{calls[way]}/stop", status=429, times=1)
+        run.mark("failed")
+        seconds = run.wait_for_silence(timeout=60)
+        run.prove(
+            f"E. 429 for every kind of request, then the task is marked failed ({way})",
+            note=f"hung up after {seconds:.1f} s",
+        )
+    ended.end_calls()
+    ended.finished("success")
+    ended.prove("E. 429 for every kind of request, then the call ends (deferred)")
 
 
 @pytest.mark.chaos

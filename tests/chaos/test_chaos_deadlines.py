@@ -26,7 +26,8 @@ def test_airflows_deferral_timeout_ends_the_call(world: World) -> None:
     # Nobody is there to see to the trigger's own deadline.
     world.stack.component("triggerer").kill()
     run = world.run("short_deferred")
-    run.wait_for_call(-1, "deferred")
+    run.wait_for_call()
+    run.wait("deferred")
     run.wait("failed", timeout=180)
     run.wait_for_silence()
     run.prove("D. Airflow's timeout of the deferral passes, with no triggerer running (deferred)")

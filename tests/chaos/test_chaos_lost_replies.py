@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chaos_runs import BAD_GATEWAY, DROPPED, HALF_A_BODY, HANGS, World
+from chaos_runs import BAD_GATEWAY, DROPPED, HALF_A_BODY, HANGS, PATIENCE, STATE_KEY, TASK, World
 
 HASTY = "bland_hasty"
 LOST = {
@@ -58,3 +58,17 @@ def test_a_careless_task_rings_at_most_once_more_per_try(world: World) -> None:
     run.prove(
         "A. every reply is lost, the list lags for ever, on_ambiguous='call_again', 3 tries", rings=rings, note="<= 6"
     )
+
+
+@pytest.mark.chaos
+def test_an_ambiguous_call_is_settled_by_hand(world: World) -> None:
+    # As docs/what-happens-when.md tells it.
+    world.sandbox.settings(list_lag=600)
+    run = world.run("careful_deferred", DROPPED)
+    run.finished("failed")
+    [call] = run.calls()
+    world.stack.set_state(run.dag_id, run.run_id, TASK, STATE_KEY, {**run.record(), "call_id": call["call_id"]})
+    run.clear()
+    run.wait("success", timeout=PATIENCE)
+    assert run.result_call() == call["call_id"]
+    run.prove("A. nobody finds the call, until its id is written into the state store by hand (deferred)")
