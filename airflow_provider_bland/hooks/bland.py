@@ -320,11 +320,11 @@ class BlandHook(BaseHook):
             page = self._send(requests.list_calls({**query, "from": position or None, "limit": size}))
             rows = page["calls"]
             # Rows created meanwhile push older ones onto the next page, where they would come up again.
-            ids = {call_id_of(row) for row in rows}
-            yield from (row for row in rows if call_id_of(row) not in last_ids)
-            last_ids = ids
+            new = [row for row in rows if call_id_of(row) not in last_ids]
+            last_ids = {call_id_of(row) for row in rows}
+            yield from new
             position += len(rows)
-            left = None if left is None else left - len(rows)
+            left = None if left is None else left - len(new)
             total = page.get("total_count")
             # A short page ends the list, unless the total says that Bland's pages are smaller than we asked for.
             if not rows or (position >= total if isinstance(total, int) else len(rows) < size):

@@ -23,7 +23,9 @@ class BlandCallLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Address of the call, empty (no button) if there is none."""
-        return XCom.get_value(key=CALL_URL_KEY, ti_key=ti_key) or ""
+        # On a worker, the operator that has just run knows; asking for an XCom that is not there would log an error.
+        known = getattr(operator, "call_url", None)
+        return known if known is not None else XCom.get_value(key=CALL_URL_KEY, ti_key=ti_key) or ""
 
     @staticmethod
     def url_of(call_id: str) -> str:

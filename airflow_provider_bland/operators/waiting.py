@@ -65,6 +65,7 @@ class CallWaiter(BaseOperator):
         self._ti: Any = None
         self._killed = False
         self._kill_seen_to = False
+        self.call_url = ""
 
     @property
     def hook(self) -> BlandHook:
@@ -73,12 +74,17 @@ class CallWaiter(BaseOperator):
             self._hook = BlandHook(self.bland_conn_id)
         return self._hook
 
-    def _announce(self, context: Context, call_id: str) -> None:
+    def _remember(self, call_id: str) -> None:
         self._call_id = call_id
+        # Only Bland itself has a dashboard.
+        self.call_url = BlandCallLink.url_of(call_id) if self.hook.settings.base_url is None else ""
+
+    def _announce(self, context: Context, call_id: str) -> None:
+        self._remember(call_id)
         ti = context["ti"]
         ti.xcom_push(key="call_id", value=call_id)
-        if self.hook.settings.base_url is None:
-            ti.xcom_push(key=CALL_URL_KEY, value=BlandCallLink.url_of(call_id))
+        if self.call_url:
+            ti.xcom_push(key=CALL_URL_KEY, value=self.call_url)
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -166,7 +172,8 @@ class CallWaiter(BaseOperator):
         # dag.test() resumes a task with the event alone.
         call_id = call_id or self._recorded_call_id(context) or ""
         deadline = deadline or self._deadline_of({}, time.time())
-        self._ti, self._call_id = context["ti"], call_id
+        self._ti = context["ti"]
+        self._remember(call_id)
         found = WaitEvent.of(event, call_id)
         if found.status is WaitStatus.TIMEOUT:
             return self._time_is_up(context, call_id)
@@ -214,7 +221,8 @@ class CallWaiter(BaseOperator):
         found = record.call_id if record else None
         # XCom lasts over a deferral, though not over a retry.
         found = found or ti.xcom_pull(task_ids=ti.task_id, key="call_id", map_indexes=ti.map_index)
-        self._call_id = str(found) if found else None
+        if found:
+            self._remember(str(found))
         return self._call_id
 
     # --- the end --------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+_SECOND_LOOK_DELAY = 1.0
+
 
 class CallCompletionSensor(BaseSensorOperator):
     """
@@ -81,7 +83,7 @@ class CallCompletionSensor(BaseSensorOperator):
         if self._watch is None:
             self._watch = CallWatch(wants_analysis=self.wait_for_analysis)
         try:
-            details = self.hook.get_call(self.call_id)
+            details = self._look(context)
         except BlandError as error:
             fatal = self._watch.failed(error, time.monotonic())
             if fatal is None and error.permanent and self._rescheduled_for(context) >= GONE_AFTER:
@@ -93,6 +95,16 @@ class CallCompletionSensor(BaseSensorOperator):
         if not self._watch.saw(details, time.monotonic()) and not self._has_had_time_to_settle(details):
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, details))
+
+    def _look(self, context: Context) -> dict[str, Any]:
+        try:
+            return self.hook.get_call(self.call_id)
+        except BlandError as error:
+            if not error.permanent or not self.reschedule:
+                raise
+            # The other modes believe in such an error only when it repeats, and here each look is on its own.
+            time.sleep(_SECOND_LOOK_DELAY)
+            return BlandHook(self.bland_conn_id).get_call(self.call_id)
 
     # With mode="reschedule" each look is a process of its own, and its watch starts anew: only dates tell the time.
 

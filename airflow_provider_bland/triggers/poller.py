@@ -47,6 +47,8 @@ DIRECT_BUDGET: Final = 20
 SWEEP_INTERVAL: Final = 60.0
 SMALLEST_PAGE: Final = 100
 MISSES_TO_DISTRUST: Final = 3
+_COMPLAINT_INTERVAL: Final = 60.0
+"""Seconds between log lines while Bland is down."""
 _RELOOK: Final = 60.0
 """Seconds between direct looks at a call that no list shows."""
 _RELOOK_SIGHTED: Final = 600.0
@@ -100,6 +102,7 @@ class CallPoller:
         self._list_refused = False
         self._out_of_order = False
         self._pause = 0.0
+        self._next_complaint = 0.0
 
     @classmethod
     def shared(cls, bland_conn_id: str) -> CallPoller:
@@ -200,6 +203,7 @@ class CallPoller:
             try:
                 await self._read_list()
                 self._auth_failures = 0
+                self._next_complaint = 0.0
             except BlandError as error:
                 self._list_failed(error)
         await self._look_at(direct + self._overdue())
@@ -296,7 +300,7 @@ class CallPoller:
             if self._auth_failures >= AUTH_LOOKS:
                 self._fail_all(error)
         elif isinstance(error, BlandServerError | BlandConnectionError | BlandRateLimitError):
-            log.warning("Could not list calls; %d waits go on: %s", self._count, error)
+            self._complain(error)
             self._pause = min(error.retry_after or 0.0, MAX_RATE_LIMIT_WAIT)
         else:
             # A key without the scope, say. The calls themselves may still be readable.
@@ -305,6 +309,12 @@ class CallPoller:
             self._next_sweep = self._loop.time() + 10 * SWEEP_INTERVAL
             for waiter in self._all():
                 waiter.next_look = min(waiter.next_look, self._loop.time())
+
+    def _complain(self, error: BlandError) -> None:
+        now = self._loop.time()
+        if now >= self._next_complaint:
+            self._next_complaint = now + _COMPLAINT_INTERVAL
+            log.warning("Could not list calls; %d waits go on: %s", self._count, error)
 
     # --- single calls ---------------------------------------------------------------------------------------------
 
