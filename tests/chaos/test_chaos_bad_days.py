@@ -47,6 +47,7 @@ def test_a_long_outage_is_waited_out_by_two_hundred(world: World) -> None:
     _outage(world, 200, 60)
 
 
+@pytest.mark.chaos
 def test_passing_refusals_are_waited_out(world: World) -> None:
     for method, path, times in (("POST", "^/v1/calls$", 2), ("GET", "^/v1/calls/[^/]+$", 6)):
         world.sandbox.fault(method=method, path=path, status=429, times=times)
@@ -59,7 +60,7 @@ def test_passing_refusals_are_waited_out(world: World) -> None:
     for way, run in killed.items():
         world.sandbox.fault(method="POST", path=f"/v1/calls/{calls[way]}/stop", status=429, times=1)
         run.mark("failed")
-        seconds = run.wait_for_silence(timeout=60)
+        seconds = run.wait_for_silence(timeout=PATIENCE)
         run.prove(
             f"E. 429 for every kind of request, then the task is marked failed ({way})",
             note=f"hung up after {seconds:.1f} s",

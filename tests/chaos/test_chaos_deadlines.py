@@ -6,19 +6,16 @@ import pytest
 from chaos_runs import World
 
 
-def test_execution_timeout_ends_the_call(world: World) -> None:
-    for way, run in world.both_ways("executes").items():
-        run.wait_for_call()
-        run.finished("failed")
-        run.wait_for_silence()
-        run.prove(f"G. execution_timeout passes during the call ({way})")
-
-
-def test_the_tasks_own_timeout_ends_the_call(world: World) -> None:
-    for way, run in world.both_ways("short").items():
+def test_a_deadline_ends_the_call(world: World) -> None:
+    executes, short = world.both_ways("executes"), world.both_ways("short")
+    for way, run in short.items():
         assert run.finished("failed")["try_number"] == 1
         run.wait_for_silence()
         run.prove(f"G. timeout passes during the call ({way})")
+    for way, run in executes.items():
+        run.finished("failed")
+        run.wait_for_silence()
+        run.prove(f"G. execution_timeout passes during the call ({way})")
 
 
 @pytest.mark.chaos
