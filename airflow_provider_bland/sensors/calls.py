@@ -109,7 +109,12 @@ class CallCompletionSensor(BaseSensorOperator):
     # With mode="reschedule" each look is a process of its own, and its watch starts anew: only dates tell the time.
 
     def _rescheduled_for(self, context: Context) -> float:
-        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        if not self.reschedule:
+            return 0.0
+        first_date = getattr(context["ti"], "get_first_reschedule_date", None)
+        if first_date is None:  # Airflow 2.11 does not tell; the second look has to do
+            return float("inf")
+        first = first_date(context)
         return (datetime.now(UTC) - first).total_seconds() if first else 0.0
 
     def _has_had_time_to_settle(self, details: dict[str, Any]) -> bool:
