@@ -53,11 +53,8 @@ def test_a_careless_task_rings_at_most_once_more_per_try(world: World) -> None:
     world.sandbox.settings(list_lag=600)
     run = world.run("careless_sync", DROPPED)
     run.finished("failed")
-    rings = run.rings()
-    assert rings <= 2 * 3
-    run.prove(
-        "A. every reply is lost, the list lags for ever, on_ambiguous='call_again', 3 tries", rings=rings, note="<= 6"
-    )
+    # The first try dials and may do so once more; each later one looks, and dials once.
+    run.prove("A. every reply is lost, the list lags for ever, on_ambiguous='call_again', three tries", rings=4)
 
 
 @pytest.mark.chaos
