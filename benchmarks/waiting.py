@@ -115,8 +115,12 @@ async def contest(name: str, round_: dict[str, Any], length: float, interval: fl
     watching = asyncio.create_task(meter.watch())
     tasks = [asyncio.create_task(one(index, call_id)) for index, call_id in enumerate(ids)]
     await asyncio.sleep(max(0.0, begin + length - 0.5 - time.time()))
+    block = meter.worst_block
     gc.collect()
     meter.memory_peak = meter.memory()
+    # Collecting by hand is the benchmark's doing.
+    await asyncio.sleep(0.05)
+    meter.worst_block = block
     await asyncio.gather(*tasks)
     watching.cancel()
     return {

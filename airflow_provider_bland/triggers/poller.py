@@ -47,6 +47,8 @@ DIRECT_BUDGET: Final = 20
 SWEEP_INTERVAL: Final = 60.0
 SMALLEST_PAGE: Final = 100
 MISSES_TO_DISTRUST: Final = 3
+_BITE: Final = 100
+"""Rows of a page taken in at once."""
 _COMPLAINT_INTERVAL: Final = 60.0
 """Seconds between log lines while Bland is down."""
 _RELOOK: Final = 60.0
@@ -250,7 +252,12 @@ class CallPoller:
                 )
             )
             rows = page["calls"]
-            news, flips = self._take_in(rows, unseen, now)
+            news = flips = 0
+            for start in range(0, len(rows), _BITE):
+                told = self._take_in(rows[start : start + _BITE], unseen, now)
+                news, flips = news + told[0], flips + told[1]
+                # Whoever has been resolved goes on now, rather than a thousand at once.
+                await asyncio.sleep(0)
             if seen_enough and flips:
                 # Where an ordered list would have had nothing new: it is not ordered by time of change.
                 self._out_of_order = True
