@@ -50,6 +50,11 @@ class IntentStore:
         """What an earlier execution wrote."""
         return CallRecord.from_json(self._store.get(STATE_KEY)) if self._store is not None else None
 
+    def mark_delivered(self) -> None:
+        """Remember that the task returns its call's result now."""
+        if record := self.load():
+            self.save(replace(record, delivered=True))
+
     def save(self, record: CallRecord | None) -> None:
         """Write, or with ``None`` forget. Kept for as long as the DAG run: forgetting early could ring twice."""
         if self._store is None:
@@ -145,10 +150,6 @@ class CallPlacer:
                 "finds no call."
             )
         return self._unsettled(body, record.round if record else 0, before_dialling, looked, None)
-
-    def save_delivered(self, record: CallRecord) -> None:
-        """Remember that the task returns this call's result now."""
-        self._store.save(replace(record, delivered=True))
 
     # --- an earlier call ------------------------------------------------------------------------------------------
 

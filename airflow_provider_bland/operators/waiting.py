@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -259,9 +258,7 @@ class CallWaiter(BaseOperator):
     def _save_delivered(self, context: Context) -> None:
         from airflow_provider_bland.operators.placing import IntentStore
 
-        store = IntentStore(context)
-        if record := store.load():
-            store.save(replace(record, delivered=True))
+        IntentStore(context).mark_delivered()
 
     def _time_is_up(self, context: Context, call_id: str) -> dict[str, Any]:
         """Stop the call and raise; if it has ended by now, its result is as good as any."""
