@@ -73,8 +73,6 @@ class CallRecord:
     :param intent_at: epoch seconds when the POST was about to be made.
     :param max_tries: the task instance's at that time. Clearing raises it, a retry does not.
     :param call_id: the call's id, once known.
-    :param delivered: whether the task has returned this call's result; for people who look into the store, since
-        ``max_tries`` is what tells a clear from a retry.
     """
 
     round: int
@@ -83,7 +81,6 @@ class CallRecord:
     intent_at: float
     max_tries: int
     call_id: str | None = None
-    delivered: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""

@@ -252,7 +252,6 @@ class SendCallOperator(CallWaiter):
         self._raise_if_killed()
         details = placed.details
         if not self.wait_for_completion and not (details and is_finished(details)):
-            self._save_delivered(context)
             return {"call_id": placed.call_id, "outcome": None}
         watch = CallWatch(wants_analysis=self._wants_analysis, settle_timeout=self.settle_timeout)
         if details is not None and watch.saw(details, time.monotonic()):

@@ -50,11 +50,6 @@ class IntentStore:
         """What an earlier execution wrote."""
         return CallRecord.from_json(self._store.get(STATE_KEY)) if self._store is not None else None
 
-    def mark_delivered(self) -> None:
-        """Remember that the task returns its call's result now."""
-        if record := self.load():
-            self.save(replace(record, delivered=True))
-
     def save(self, record: CallRecord | None) -> None:
         """Write, or with ``None`` forget. Kept for as long as the DAG run: forgetting early could ring twice."""
         if self._store is None:

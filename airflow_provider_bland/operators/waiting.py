@@ -252,13 +252,7 @@ class CallWaiter(BaseOperator):
                 "again. To ring again after such an outcome, put it into redial_on; to accept it, take it out of "
                 "fail_on."
             )
-        self._save_delivered(context)
         return result
-
-    def _save_delivered(self, context: Context) -> None:
-        from airflow_provider_bland.operators.placing import IntentStore
-
-        IntentStore(context).mark_delivered()
 
     def _time_is_up(self, context: Context, call_id: str) -> dict[str, Any]:
         """Stop the call and raise; if it has ended by now, its result is as good as any."""

@@ -213,7 +213,7 @@ def test_a_redial_that_is_answered_is_the_result(bland: Control, with_store: boo
 
 def test_a_retry_that_may_not_redial_returns_the_stored_result(bland: Control, mocker: Any) -> None:
     ring = task("+14155550103", retries=2)
-    patched = mocker.patch.object(SendCallOperator, "_save_delivered", side_effect=Killed)
+    patched = mocker.patch.object(SendCallOperator, "_conclude", side_effect=Killed)
     with pytest.raises(Killed):
         ring.run()
     mocker.stop(patched)
@@ -343,7 +343,7 @@ def test_a_start_time_just_past_is_dialled_at_once_and_a_retry_sees_no_change(
 ) -> None:
     start = datetime.now(UTC) - timedelta(minutes=5)
     ring = task(start_time=start, retries=1)
-    patched = mocker.patch.object(SendCallOperator, "_save_delivered", side_effect=Killed)
+    patched = mocker.patch.object(SendCallOperator, "_conclude", side_effect=Killed)
     with pytest.raises(Killed):
         ring.run()
     mocker.stop(patched)
