@@ -1,57 +1,125 @@
-"""Errors as Airflow sees them: which fail a task at once, and which let it be retried."""
+"""
+All errors of this provider, behind one door.
+
+::
+
+    BlandError                        status_code, messages, code, retry_after
+    ├── BlandValidationError          an argument was refused before anything left this machine (also a ValueError)
+    ├── BlandConnectionError          Bland was not reached; nothing was sent
+    ├── BlandAmbiguousError           something that dials, creates or charges may or may not have taken effect
+    │   └── BlandUnsettledCallError   ... and that is this task instance's call
+    ├── BlandServerError              no proper answer to something harmless
+    ├── BlandRateLimitError           a passing 429; nothing was placed
+    └── BlandRequestError             Bland refused
+        ├── BlandAuthError            the key
+        ├── BlandPermissionError      what the key may do
+        ├── BlandBalanceError         no credit
+        ├── BlandNotFoundError        no such call, agent, pathway
+        ├── BlandInvalidNumberError   the carrier refused the number
+        ├── BlandDoNotCallError       the number must not be called
+        └── BlandCallNotLiveError     nothing to stop
+
+    BlandTaskError                    what a task says of its call (also an AirflowException): call_id, outcome, ...
+    ├── BlandRedialError              the next try rings again
+    ├── BlandCallStillActiveError     the next try waits again
+    ├── BlandTaskKilledError          the task was killed
+    ├── BlandCallFailedError          the outcome is in fail_on; no retries are used (also an AirflowFailException)
+    ├── BlandCallTimeoutError         the deadline passed, the call was stopped; likewise
+    └── BlandCallConflictError        this task instance has rung another number; likewise
+"""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError
-
-try:
-    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
-
-    _TIMEOUT_HAS_A_CLASS = True
-except ImportError:  # Airflow 2.11 has one class for both, and tells a timeout by its words
-    from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef, attr-defined, unused-ignore]
-
-    _TIMEOUT_HAS_A_CLASS = False
-    TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc, assignment, unused-ignore]
+from airflow_provider_bland.api.errors import (
+    BlandAmbiguousError,
+    BlandAuthError,
+    BlandBalanceError,
+    BlandCallNotLiveError,
+    BlandConnectionError,
+    BlandDoNotCallError,
+    BlandError,
+    BlandInvalidNumberError,
+    BlandNotFoundError,
+    BlandPermissionError,
+    BlandRateLimitError,
+    BlandRequestError,
+    BlandServerError,
+    BlandValidationError,
+)
 
 __all__ = [
+    "BlandAmbiguousError",
+    "BlandAuthError",
+    "BlandBalanceError",
     "BlandCallConflictError",
     "BlandCallFailedError",
+    "BlandCallNotLiveError",
     "BlandCallStillActiveError",
     "BlandCallTimeoutError",
+    "BlandConnectionError",
+    "BlandDoNotCallError",
+    "BlandError",
+    "BlandInvalidNumberError",
+    "BlandNotFoundError",
+    "BlandPermissionError",
+    "BlandRateLimitError",
     "BlandRedialError",
+    "BlandRequestError",
+    "BlandServerError",
+    "BlandTaskError",
     "BlandTaskKilledError",
     "BlandUnsettledCallError",
-    "TaskDeferralError",
-    "TaskDeferralTimeout",
-    "as_task_error",
-    "failed_for_good",
-    "is_deferral_timeout",
+    "BlandValidationError",
 ]
 
 
-class BlandCallFailedError(AirflowFailException):
+class BlandTaskError(AirflowException):
+    """
+    A task fails, and says of its call what it knows: as attributes, so that a callback need not read the message.
+
+    :param message: what happened, and what the next try will do.
+    :param call_id: id of the call, if there is one.
+    :param outcome: how it ended, if it did.
+    :param status_code: HTTP status of Bland's reply that led to this, if one did.
+    """
+
+    call_id: str | None
+    outcome: str | None
+    status_code: int | None  # type: ignore[assignment, unused-ignore]
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        call_id: str | None = None,
+        outcome: str | None = None,
+        status_code: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.call_id = call_id
+        self.outcome = None if outcome is None else str(outcome)
+        self.status_code = status_code
+
+
+class BlandCallFailedError(BlandTaskError, AirflowFailException):
     """A call ended with an outcome in ``fail_on``, and may not ring again. Uses up no retries."""
 
 
-class BlandRedialError(AirflowException):
+class BlandRedialError(BlandTaskError):
     """A call ended with an outcome in ``redial_on``: the task is to be retried, and its next try rings again."""
 
 
-class BlandCallConflictError(AirflowFailException):
+class BlandCallConflictError(BlandTaskError, AirflowFailException):
     """This task instance has already rung another number, so neither ringing nor returning that result is right."""
 
 
-class BlandCallTimeoutError(AirflowFailException):
+class BlandCallTimeoutError(BlandTaskError, AirflowFailException):
     """A call did not end before its deadline, and was stopped. A retry could only return the canceled call."""
 
 
-class BlandCallStillActiveError(AirflowException):
+class BlandCallStillActiveError(BlandTaskError):
     """A call did not end before its deadline and goes on. A retry waits for it again, without ringing."""
 
 
@@ -59,37 +127,5 @@ class BlandUnsettledCallError(BlandAmbiguousError):
     """It stays unknown whether this task instance's call was placed. A retry looks again, and rings nobody."""
 
 
-class BlandTaskKilledError(AirflowException):
+class BlandTaskKilledError(BlandTaskError):
     """The task was killed while it was working."""
-
-
-def is_deferral_timeout(error: BaseException) -> bool:
-    """Whether Airflow ended a deferral because its timeout passed, rather than because the trigger broke."""
-    return isinstance(error, TaskDeferralTimeout) and (_TIMEOUT_HAS_A_CLASS or str(error) == "Trigger timeout")
-
-
-def as_task_error(error: BlandError) -> Exception:
-    """
-    The exception a task should raise for ``error``.
-
-    A permanent error is of its own type and an ``AirflowFailException`` too, so that ``except BlandAuthError`` works
-    and no retries are used up. Anything else is ``error`` itself, and the task's retries apply.
-    """
-    return failed_for_good(error) if error.permanent else error
-
-
-def failed_for_good(error: BlandError) -> Exception:
-    """As ``error``, and an ``AirflowFailException``."""
-    if issubclass(type(error), AirflowFailException):
-        return error
-    kind = _failing(type(error))  # type: ignore[arg-type, unused-ignore]
-    failure = kind.__new__(kind)
-    failure.__dict__.update(error.__dict__)
-    failure.args = error.args
-    failure.__cause__ = error
-    return failure
-
-
-@cache
-def _failing(kind: Any) -> type[Exception]:
-    return type(kind.__name__, (kind, AirflowFailException), {"__doc__": kind.__doc__, "__module__": __name__})

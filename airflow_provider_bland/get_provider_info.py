@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_bland.hooks import form
+
 _INTEGRATION = "Bland AI"
 
 
@@ -43,33 +45,8 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "bland",
                 "hook-class-name": "airflow_provider_bland.hooks.bland.BlandHook",
                 "hook-name": "Bland AI",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["login", "port", "schema"],
-                    "relabeling": {"password": "API key", "host": "Base URL"},
-                    "placeholders": {"host": "https://api.bland.ai", "password": "sk-... or org_..."},
-                },
-                "conn-fields": {
-                    "encrypted_key": {
-                        "label": "Encrypted key",
-                        "description": "Only when calls go out through your own Twilio account (BYOT).",
-                        "schema": {"type": ["string", "null"], "format": "password"},
-                    },
-                    "webhook_secret": {
-                        "label": "Webhook secret",
-                        "description": "Secret with which Bland signs the webhooks it sends to you.",
-                        "schema": {"type": ["string", "null"], "format": "password"},
-                    },
-                    "connect_timeout": {
-                        "label": "Connect timeout (s)",
-                        "description": "Seconds to wait for a connection to Bland. Default 5.",
-                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                    },
-                    "read_timeout": {
-                        "label": "Read timeout (s)",
-                        "description": "Seconds to wait for each reply of Bland. Default 30.",
-                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                    },
-                },
+                "ui-field-behaviour": form.UI_FIELD_BEHAVIOUR,
+                "conn-fields": form.CONN_FIELDS,
             }
         ],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any, Final
 
 from airflow_provider_bland.api import checks
@@ -143,3 +144,33 @@ def _options(call_options: Mapping[str, Any] | None, body: Mapping[str, Any]) ->
         if name == "start_time":
             raise BlandValidationError("call_options", "must not hold 'start_time'. Use start_time, which is checked.")
     return options
+
+
+LIST_FILTERS = (
+    "from_number", "to_number", "start_date", "end_date", "created_at", "update_start_date", "update_end_date",
+    "timezone", "completed", "batch_id", "campaign_id", "answered_by", "inbound", "duration_gt", "duration_lt",
+    "ascending", "sort_by",
+)  # fmt: skip
+
+
+def list_query(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Check the filters of ``GET /v1/calls`` and write them as Bland reads them.
+
+    :raises BlandValidationError: names the filter.
+    """
+    for name in filters:
+        if name not in LIST_FILTERS:
+            raise BlandValidationError(name, f"is not a filter of Bland's list. Known: {', '.join(LIST_FILTERS)}.")
+    if filters.get("created_at") and (filters.get("start_date") or filters.get("end_date")):
+        raise BlandValidationError("created_at", "cannot go with start_date or end_date. Use one or the other.")
+    if filters.get("sort_by") not in (None, "created_at", "updated_at"):
+        raise BlandValidationError("sort_by", f"must be created_at or updated_at, not {filters['sort_by']!r}.")
+    query = dict(filters)
+    for name in ("start_date", "end_date", "created_at", "update_start_date", "update_end_date"):
+        value = query.get(name)
+        if isinstance(value, datetime) and value.utcoffset() is None:
+            raise BlandValidationError(name, "has no time zone. Use an aware datetime, a date or an ISO string.")
+        if isinstance(value, date):
+            query[name] = value.isoformat()
+    return query

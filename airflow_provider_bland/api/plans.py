@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
-from airflow_provider_bland.api import requests
+from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.calls import is_finished
+from airflow_provider_bland.api.endpoints import BlandRequest, Host
 from airflow_provider_bland.api.errors import (
     BlandCallNotLiveError,
     BlandConnectionError,
     BlandError,
     BlandNotFoundError,
 )
-from airflow_provider_bland.api.requests import BlandRequest, Host
 
 T = TypeVar("T")
 Plan = Generator[BlandRequest, Any, T]
@@ -62,10 +62,10 @@ def end_call(call_id: str) -> Plan[dict[str, Any]]:
     """
     for attempt in (1, 2, 3):
         try:
-            body = yield requests.stop_call(call_id)
+            body = yield endpoints.stop_call(call_id)
             return {"call_id": call_id, "stopped": True, "message": str(body.get("message", ""))}
         except (BlandCallNotLiveError, BlandNotFoundError) as error:
-            call = yield requests.get_call(call_id)
+            call = yield endpoints.get_call(call_id)
             if is_finished(call):
                 return {"call_id": call_id, "stopped": False, "message": "The call had already ended."}
             if attempt == 3:
@@ -85,7 +85,7 @@ def authorize_agent(agent_id: str) -> Plan[dict[str, Any]]:
     The seed demands ``web.bland.ai``, the newer page ``api.bland.ai``; whichever answers will do.
     """
     try:
-        body = yield requests.authorize_agent(agent_id, host=Host.WEB)
+        body = yield endpoints.authorize_agent(agent_id, host=Host.WEB)
     except (BlandNotFoundError, BlandConnectionError):
-        body = yield requests.authorize_agent(agent_id, host=Host.API)
+        body = yield endpoints.authorize_agent(agent_id, host=Host.API)
     return dict(body)

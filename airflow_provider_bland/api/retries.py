@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import (
     BlandAmbiguousError,
     BlandConnectionError,
@@ -18,7 +19,6 @@ from airflow_provider_bland.api.errors import (
     BlandServerError,
 )
 from airflow_provider_bland.api.replies import Reply, error_of, is_error_body, is_unsettled
-from airflow_provider_bland.api.requests import BlandRequest
 
 MAX_ATTEMPTS: Final = 4
 BASE_DELAY: Final = 0.5

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from airflow_provider_bland.api.endpoints import BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
-from airflow_provider_bland.api.requests import BlandRequest, Host
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 30.0

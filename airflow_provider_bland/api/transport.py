@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.replies import Reply
-from airflow_provider_bland.api.requests import BlandRequest
 from airflow_provider_bland.api.retries import MAX_ATTEMPTS, Failure, FailureKind, Retry, Return, decide
 from airflow_provider_bland.api.settings import BlandSettings
 

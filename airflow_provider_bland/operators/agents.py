@@ -15,9 +15,9 @@ from airflow_provider_bland.api.errors import (
     BlandValidationError,
 )
 from airflow_provider_bland.api.fields import AGENT_FIELDS
-from airflow_provider_bland.exceptions import as_task_error, failed_for_good
 from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.operators.arguments import one_of
+from airflow_provider_bland.tasks.arguments import one_of
+from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -13,12 +13,12 @@ from airflow_provider_bland.api.calls import CallOutcome, is_finished
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS, call_body
 from airflow_provider_bland.api.times import parse_start_time
-from airflow_provider_bland.api.waiting import SETTLE_TIMEOUT, CallWatch
-from airflow_provider_bland.exceptions import as_task_error, failed_for_good
+from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import BlandCallLink
-from airflow_provider_bland.operators.arguments import default_deferrable, one_of, outcomes, seconds
 from airflow_provider_bland.operators.waiting import CallWaiter
+from airflow_provider_bland.tasks.arguments import default_deferrable, one_of, outcomes, seconds
+from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

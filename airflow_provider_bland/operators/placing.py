@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api.calls import call_id_of, is_finished, outcome_of
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandNotFoundError, BlandRequestError
-from airflow_provider_bland.api.intents import (
+from airflow_provider_bland.api.phone import mask_number, same_number
+from airflow_provider_bland.api.times import MIN_SCHEDULE_LEAD, parse_start_time
+from airflow_provider_bland.calls.intents import (
     CallRecord,
     ExistingCall,
     FirstStep,
@@ -19,47 +21,17 @@ from airflow_provider_bland.api.intents import (
     fingerprint_of,
     first_step,
     number_hash_of,
-    shows_metadata,
 )
-from airflow_provider_bland.api.phone import mask_number, same_number
-from airflow_provider_bland.api.times import MIN_SCHEDULE_LEAD, parse_start_time
-from airflow_provider_bland.exceptions import BlandCallConflictError, BlandUnsettledCallError, as_task_error
+from airflow_provider_bland.exceptions import BlandCallConflictError, BlandUnsettledCallError
+from airflow_provider_bland.operators.finding import CallFinder
+from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.pauses import pause
+from airflow_provider_bland.tasks.store import IntentStore
 
 if TYPE_CHECKING:
     from airflow_provider_bland.hooks.bland import BlandHook
 
-STATE_KEY: Final = "bland_call"
-_LOOK_INTERVAL: Final = 5.0
-# How far Bland's clock and ours may be apart.
-_CLOCK_MARGIN: Final = timedelta(minutes=15)
 _TOO_SOON: Final = "at least 5 minutes in advance"
-
-
-class IntentStore:
-    """The task state store of Airflow 3.3 for one task instance, or nothing at all on older versions."""
-
-    def __init__(self, context: Mapping[str, Any]) -> None:
-        self._store = context.get("task_state_store")
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is a store."""
-        return self._store is not None
-
-    def load(self) -> CallRecord | None:
-        """What an earlier execution wrote."""
-        return CallRecord.from_json(self._store.get(STATE_KEY)) if self._store is not None else None
-
-    def save(self, record: CallRecord | None) -> None:
-        """Write, or with ``None`` forget. Kept for as long as the DAG run: forgetting early could ring twice."""
-        if self._store is None:
-            return
-        if record is None:
-            self._store.delete(STATE_KEY)
-            return
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
-
-        self._store.set(STATE_KEY, record.to_json(), retention=NEVER_EXPIRE)
 
 
 @dataclass(frozen=True)
@@ -110,6 +82,7 @@ class CallPlacer:
         self._store = IntentStore(context)
         self._called_again = False
         self._intent = Intent(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+        self._finder = CallFinder(hook, context, self._intent, policy.reconcile_timeout, log, check)
 
     def place(self, body: Mapping[str, Any], before_dialling: Callable[[], None]) -> PlacedCall:
         """
@@ -125,14 +98,14 @@ class CallPlacer:
         if record is not None and record.call_id:
             return self._examine(record.call_id, record, body, before_dialling)
         self._log.info("An earlier try may have placed a call. Looking for it before anything is dialled.")
-        found, looked = self._look_for(
+        found, looked = self._finder.look_for(
             str(body["phone_number"]),
-            self._since(record),
+            self._finder.since(record),
             0.0 if step is FirstStep.LOOK_ONCE else self._policy.reconcile_timeout,
             wanted_round=record.round if record else None,
         )
         if found is not None and not self._store.exists:
-            found = self._later_round(found, body)
+            found = self._finder.later_round(found, str(body["phone_number"]))
         if found is not None:
             adopted = self._adopted(found, record, body)
             return self._examine(adopted.call_id or "", adopted, body, before_dialling, found)
@@ -249,7 +222,9 @@ class CallPlacer:
             reply = self._post(sent)
         except BlandAmbiguousError as error:
             self._log.warning("%s", error)
-            found, looked = self._look_for(number, self._since(record), self._policy.reconcile_timeout, round_)
+            found, looked = self._finder.look_for(
+                number, self._finder.since(record), self._policy.reconcile_timeout, round_
+            )
             if found is None:
                 return self._unsettled(body, round_, before_dialling, looked, error)
             adopted = self._adopted(found, record, body)
@@ -274,91 +249,8 @@ class CallPlacer:
             if start - datetime.now(UTC) > MIN_SCHEDULE_LEAD:
                 raise
             self._log.info("Bland takes no start_time this near. Waiting until %s.", start)
-            while (left := (start - datetime.now(UTC)).total_seconds()) > 0:
-                time.sleep(min(left, 0.5))
-                self._check()
+            pause((start - datetime.now(UTC)).total_seconds(), self._check)
             return self._hook.post_call({name: value for name, value in body.items() if name != "start_time"})
-
-    # --- looking for a call ---------------------------------------------------------------------------------------
-
-    def _since(self, record: CallRecord | None) -> datetime:
-        """The earliest moment, by Bland's clock, at which this task instance's call may have been created."""
-        if record is not None:
-            return datetime.fromtimestamp(record.intent_at, UTC) - _CLOCK_MARGIN
-        run = self._context.get("dag_run")
-        moments = [getattr(run, name, None) for name in ("start_date", "run_after", "queued_at")]
-        moments += [getattr(self._ti, "start_date", None), datetime.now(UTC) - timedelta(days=1)]
-        return min(moment for moment in moments if isinstance(moment, datetime)) - _CLOCK_MARGIN
-
-    def _later_round(self, found: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-        """Without a store, a try between this one and the one that placed ``found`` may have redialled, unrecorded."""
-        try_number = ((found.get("metadata") or {}).get("airflow") or {}).get("try_number", 0)
-        if self._ti.try_number - int(try_number) <= 1:
-            return found
-        next_round = (self._intent.round_of(found) or 0) + 1
-        later, _ = self._look_for(
-            str(body["phone_number"]), self._since(None), self._policy.reconcile_timeout, next_round
-        )
-        return later or found
-
-    def _look_for(
-        self, number: str, since: datetime, patience: float, wanted_round: int | None = None
-    ) -> tuple[dict[str, Any] | None, bool]:
-        """
-        Search Bland's list for this task instance's call.
-
-        :return: the call of the latest round, if any; and whether the last search went through.
-        """
-        deadline = time.monotonic() + patience
-        not_ours: set[str] = set()
-        while True:
-            self._check()
-            try:
-                found = max(self._search(number, since, not_ours, wanted_round), key=lambda pair: pair[0], default=None)
-                looked = True
-            except BlandError as error:
-                if error.permanent:
-                    raise as_task_error(error) from error
-                found, looked = None, False
-                self._log.warning("Could not search for the call: %s", error)
-            if found is not None:
-                return found[1], True
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None, looked
-            end = time.monotonic() + min(_LOOK_INTERVAL, left)
-            while (pause := end - time.monotonic()) > 0:
-                time.sleep(min(pause, 0.5))
-                self._check()
-
-    def _search(
-        self, number: str, since: datetime, not_ours: set[str], wanted_round: int | None
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        # The list cannot filter by metadata, and may show, so perhaps filter, numbers without "+1": so search by number
-        # first, and if that finds nothing by time alone.
-        found = False
-        for filters in ({"to_number": number, "start_date": since}, {"start_date": since}):
-            for row in self._hook.iter_calls(filters):
-                call_id = call_id_of(row)
-                if call_id is None or call_id in not_ours:
-                    continue
-                if "to_number" not in filters and row.get("to") and not same_number(row["to"], number):
-                    continue
-                if shows_metadata(row) and self._intent.round_of(row) is None:
-                    not_ours.add(call_id)
-                    continue
-                try:
-                    call = self._hook.get_call(call_id)
-                except BlandNotFoundError:
-                    continue
-                round_ = self._intent.round_of(call)
-                if round_ is None or (wanted_round is not None and round_ < wanted_round):
-                    not_ours.add(call_id)
-                    continue
-                found = True
-                yield round_, call
-            if found:
-                return
 
     def _unsettled(
         self,

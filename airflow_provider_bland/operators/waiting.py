@@ -13,30 +13,34 @@ from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_o
 from airflow_provider_bland.api.checks import from_template
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.fields import is_given
-from airflow_provider_bland.api.intents import Verdict, verdict
 from airflow_provider_bland.api.phone import mask_number
 from airflow_provider_bland.api.times import parse_start_time
-from airflow_provider_bland.api.waiting import CallWatch, default_timeout
+from airflow_provider_bland.calls.intents import Verdict, verdict
+from airflow_provider_bland.calls.timing import default_timeout
+from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.exceptions import (
     BlandCallFailedError,
     BlandCallStillActiveError,
     BlandCallTimeoutError,
     BlandRedialError,
     BlandTaskKilledError,
+)
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.links.bland import CALL_URL_KEY, BlandCallLink
+from airflow_provider_bland.tasks.failures import (
     TaskDeferralError,
     TaskDeferralTimeout,
     as_task_error,
     is_deferral_timeout,
 )
-from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.links.bland import CALL_URL_KEY, BlandCallLink
-from airflow_provider_bland.task_states import is_in_state
+from airflow_provider_bland.tasks.pauses import pause
+from airflow_provider_bland.tasks.states import is_in_state
+from airflow_provider_bland.tasks.store import IntentStore
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-_SLICE: Final = 0.5
 # Airflow's own timeout of a deferral is only a net below the trigger's deadline, for when no triggerer runs.
 _DEFERRAL_MARGIN: Final = timedelta(seconds=60)
 
@@ -114,7 +118,7 @@ class CallWaiter(BaseOperator):
         """Details of the call once it is over, ``None`` if its time is up."""
         self.log.info("Waiting for the end of call %s.", call_id)
         while True:
-            self._pause(min(self.poll_interval, max(0.0, deadline - time.time())))
+            pause(min(self.poll_interval, deadline - time.time()), self._raise_if_killed)
             try:
                 details = self.hook.get_call(call_id)
             except BlandError as error:
@@ -127,16 +131,6 @@ class CallWaiter(BaseOperator):
                     return details
             if time.time() >= deadline:
                 return None
-
-    def _pause(self, duration: float) -> None:
-        # In slices, so that a kill is noticed: its signal does not end a sleep.
-        end = time.monotonic() + duration
-        while True:
-            self._raise_if_killed()
-            left = end - time.monotonic()
-            if left <= 0:
-                return
-            time.sleep(min(left, _SLICE))
 
     def _defer(self, call_id: str, deadline: float, *, confirm: bool = False) -> None:
         from airflow_provider_bland.triggers.calls import CallCompletionTrigger
@@ -213,8 +207,6 @@ class CallWaiter(BaseOperator):
             ) from error
 
     def _recorded_call_id(self, context: Context) -> str | None:
-        from airflow_provider_bland.operators.placing import IntentStore
-
         self._ti = ti = context["ti"]
         record = IntentStore(context).load()
         found = record.call_id if record else None

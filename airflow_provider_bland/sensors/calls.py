@@ -18,10 +18,11 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.times import parse_timestamp
-from airflow_provider_bland.api.waiting import GONE_AFTER, SETTLE_TIMEOUT, CallWatch
-from airflow_provider_bland.exceptions import BlandCallFailedError, as_task_error
+from airflow_provider_bland.calls.watching import GONE_AFTER, SETTLE_TIMEOUT, CallWatch
+from airflow_provider_bland.exceptions import BlandCallFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.operators.arguments import default_deferrable, outcomes, seconds
+from airflow_provider_bland.tasks.arguments import default_deferrable, outcomes, seconds
+from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 if TYPE_CHECKING:

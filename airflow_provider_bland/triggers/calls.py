@@ -11,8 +11,8 @@ from typing import Any, Final
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_bland.api.errors import BlandError
-from airflow_provider_bland.api.waiting import SETTLE_TIMEOUT, CallWatch
-from airflow_provider_bland.task_states import UNKNOWN, state_within
+from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
+from airflow_provider_bland.tasks.states import UNKNOWN, state_within
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 # A triggerer that has just lost its triggers to another one is busy, or its database is: then the answer takes a while,

@@ -21,8 +21,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from airflow_provider_bland.api import requests
+from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.calls import call_id_of, is_finished
+from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT, BlandRequest
 from airflow_provider_bland.api.errors import (
     BlandAuthError,
     BlandConnectionError,
@@ -30,9 +31,8 @@ from airflow_provider_bland.api.errors import (
     BlandRateLimitError,
     BlandServerError,
 )
-from airflow_provider_bland.api.requests import LIST_PAGE_LIMIT, BlandRequest
 from airflow_provider_bland.api.retries import MAX_RATE_LIMIT_WAIT
-from airflow_provider_bland.api.waiting import AUTH_LOOKS, CallWatch
+from airflow_provider_bland.calls.watching import AUTH_LOOKS, CallWatch
 from airflow_provider_bland.hooks.bland import BlandHook
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class CallPoller:
         for _ in range(most):
             page = await self._send(
                 # "completed" is left out: a call that failed early may never be completed.
-                requests.list_calls(
+                endpoints.list_calls(
                     {"sort_by": "updated_at", "ascending": False, "from": position or None, "limit": size}
                 )
             )
@@ -333,7 +333,7 @@ class CallPoller:
         if waiter.done.done():
             return
         try:
-            call = await self._send(requests.get_call(waiter.call_id))
+            call = await self._send(endpoints.get_call(waiter.call_id))
         except BlandError as error:
             fatal = waiter.watch.failed(error, self._loop.time())
             if isinstance(error, BlandAuthError):

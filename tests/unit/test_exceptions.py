@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_bland.api import errors
-from airflow_provider_bland.exceptions import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 
 KINDS = [
     kind

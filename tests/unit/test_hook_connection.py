@@ -103,7 +103,7 @@ def test_a_connection_that_cannot_work_is_refused_without_showing_secrets(
 
 
 def test_every_secret_is_masked(connect: Callable[..., None], read: Read, mocker: MockerFixture) -> None:
-    mask = mocker.patch("airflow_provider_bland.hooks.bland.mask_secret")
+    mask = mocker.patch("airflow_provider_bland.hooks.base.mask_secret")
     connect(extra={"encrypted_key": BYOT, "webhook_secret": SECRET})
     settings = read()
     assert {call.args[0] for call in mask.call_args_list} == {KEY, BYOT, SECRET}
@@ -113,7 +113,7 @@ def test_every_secret_is_masked(connect: Callable[..., None], read: Read, mocker
 def test_a_secret_is_masked_even_if_the_connection_is_refused(
     connect: Callable[..., None], read: Read, mocker: MockerFixture
 ) -> None:
-    mask = mocker.patch("airflow_provider_bland.hooks.bland.mask_secret")
+    mask = mocker.patch("airflow_provider_bland.hooks.base.mask_secret")
     connect(extra={"read_timeout": 0})
     with pytest.raises(BlandError):
         read()
@@ -122,7 +122,7 @@ def test_a_secret_is_masked_even_if_the_connection_is_refused(
 
 def test_nothing_is_masked_that_is_empty(connect: Callable[..., None], read: Read, mocker: MockerFixture) -> None:
     # Masking "" or " " would turn every log line into asterisks.
-    mask = mocker.patch("airflow_provider_bland.hooks.bland.mask_secret")
+    mask = mocker.patch("airflow_provider_bland.hooks.base.mask_secret")
     connect(extra={"encrypted_key": " ", "webhook_secret": ""})
     read()
     assert [call.args[0] for call in mask.call_args_list] == [KEY]

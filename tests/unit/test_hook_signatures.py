@@ -16,7 +16,9 @@ from airflow_provider_bland.operators.agents import ManageAgentOperator
 from airflow_provider_bland.operators.calls import SendCallOperator
 
 METHODS: dict[str, Callable[..., Any]] = {
-    name: member for name, member in vars(BlandHook).items() if inspect.isfunction(member) and not name.startswith("_")
+    name: member
+    for name, member in inspect.getmembers(BlandHook, inspect.isfunction)
+    if member.__module__.startswith("airflow_provider_bland") and not name.startswith("_")
 }
 # The endpoints of the seed, by the method that speaks to each.
 SEED_METHODS = {

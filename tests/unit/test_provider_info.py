@@ -18,7 +18,8 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_provider_bland.get_provider_info import get_provider_info
-from airflow_provider_bland.hooks.bland import BlandHook, _seconds
+from airflow_provider_bland.hooks.base import _seconds
+from airflow_provider_bland.hooks.bland import BlandHook
 
 ROOT = Path(__file__).parents[2]
 INFO = get_provider_info()

@@ -66,7 +66,7 @@ def test_an_agent_whose_reply_was_lost_is_found_and_there_is_one(bland: Control,
 
 
 def test_an_unknown_fate_fails_for_good_and_says_where_to_look(bland: Control, mocker: Any) -> None:
-    mocker.patch("airflow_provider_bland.hooks.bland._AGENT_LOOK_DELAY", 0.0)
+    mocker.patch("airflow_provider_bland.hooks.agents._AGENT_LOOK_DELAY", 0.0)
     bland.fault(method="POST", path="^/v1/agents$", kind="drop")
     with pytest.raises(errors.BlandAmbiguousError, match="Look at the list before you create it again") as raised:
         managing("create", prompt="Be kind.").run()
@@ -76,7 +76,7 @@ def test_an_unknown_fate_fails_for_good_and_says_where_to_look(bland: Control, m
 
 
 def test_new_agents_that_look_alike_are_named(bland: Control, sandbox: Any, mocker: Any) -> None:
-    mocker.patch("airflow_provider_bland.hooks.bland._AGENT_LOOK_DELAY", 0.0)
+    mocker.patch("airflow_provider_bland.hooks.agents._AGENT_LOOK_DELAY", 0.0)
     bland.fault(method="POST", path="^/v1/agents$", kind="drop_after", times=1)
     real = BlandHook._find_new_agent
 

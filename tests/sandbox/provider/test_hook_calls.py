@@ -520,7 +520,7 @@ COSTLY: dict[str, tuple[str, Callable[[str], Any]]] = {
 def test_what_dials_charges_or_creates_is_never_repeated_blindly(
     bland: Control, no_backoff: None, mocker: Any, operation: str, trouble: str
 ) -> None:
-    mocker.patch("airflow_provider_bland.hooks.bland._AGENT_LOOK_DELAY", 0.0)
+    mocker.patch("airflow_provider_bland.hooks.agents._AGENT_LOOK_DELAY", 0.0)
     call_id = ring(NO_ANSWER)
     bland.settled(call_id)
     bland.forget_counts()

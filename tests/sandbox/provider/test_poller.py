@@ -9,7 +9,7 @@ import pytest
 from helpers import Control
 
 from airflow_provider_bland.api import errors
-from airflow_provider_bland.api.waiting import CallWatch
+from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.triggers import poller as poller_module
 from airflow_provider_bland.triggers.poller import CallPoller
@@ -123,7 +123,7 @@ async def test_analysis_is_waited_for(bland: Control) -> None:
 
 
 async def test_a_vanished_call_is_an_error_and_the_others_go_on(bland: Control, mocker: Any) -> None:
-    mocker.patch("airflow_provider_bland.api.waiting.GONE_AFTER", 0.5)
+    mocker.patch("airflow_provider_bland.calls.watching.GONE_AFTER", 0.5)
     mocker.patch.object(poller_module, "SWEEP_INTERVAL", 0.5)
     others = place(MANY)
     [gone] = place(1, "+14155550155")

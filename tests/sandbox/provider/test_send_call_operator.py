@@ -184,7 +184,7 @@ def test_a_worker_lost_after_acceptance_rings_once(
 
 def test_a_worker_lost_while_waiting_waits_again(bland: Control, mocker: Any) -> None:
     ring = task("+14155550154", retries=1)
-    patched = mocker.patch.object(SendCallOperator, "_pause", side_effect=Killed)
+    patched = mocker.patch("airflow_provider_bland.operators.waiting.pause", side_effect=Killed)
     with pytest.raises(Killed):
         ring.run()
     mocker.stop(patched)
@@ -273,7 +273,7 @@ def test_a_call_may_go_on_after_its_time_and_a_retry_waits_for_it(bland: Control
 
 @BOTH_WAYS
 def test_a_vanished_call_is_an_error_not_an_endless_wait(bland: Control, mocker: Any, deferrable: bool) -> None:
-    mocker.patch("airflow_provider_bland.api.waiting.GONE_AFTER", 0.5)
+    mocker.patch("airflow_provider_bland.calls.watching.GONE_AFTER", 0.5)
     with pytest.raises(errors.BlandNotFoundError):
         task("+14155550155", deferrable=deferrable).run()
 

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 from helpers import Control, Task
 
 from airflow_provider_bland.api import errors
-from airflow_provider_bland.api.waiting import CallWatch
+from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.exceptions import BlandCallFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
@@ -109,7 +109,7 @@ def test_which_outcomes_fail_is_the_users_choice(bland: Control, way: str) -> No
 
 @ALL_WAYS
 def test_an_unknown_call_is_an_error_not_an_endless_wait(bland: Control, mocker: Any, way: str) -> None:
-    for module in ("api.waiting", "sensors.calls"):
+    for module in ("calls.watching", "sensors.calls"):
         mocker.patch(f"airflow_provider_bland.{module}.GONE_AFTER", 0.5)
     with pytest.raises(errors.BlandNotFoundError) as raised:
         sensing(UNKNOWN_ID, way).run()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_bland.api import errors, plans
-from airflow_provider_bland.api.requests import BlandRequest
+from airflow_provider_bland.api.endpoints import BlandRequest
 
 STOP = ("POST /v1/calls/c-1/stop", "https://api.bland.ai")
 LOOK = ("GET /v1/calls/c-1", "https://api.bland.ai")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_bland.api import errors, requests
+from airflow_provider_bland.api import endpoints, errors
+from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.replies import NOT_JSON, Reply
-from airflow_provider_bland.api.requests import BlandRequest
 from airflow_provider_bland.api.retries import (
     MAX_ATTEMPTS,
     MAX_RATE_LIMIT_WAIT,
@@ -26,12 +26,12 @@ from airflow_provider_bland.api.retries import (
     decide,
 )
 
-READ = requests.get_call("c-1")
-STOP = requests.stop_call("c-1")
-DELETE = requests.delete_agent("a-1")
-PLACE = requests.send_call({"phone_number": "+14155550100", "task": "Say hi."})
-ANALYZE = requests.analyze_call("c-1", "Find out.", [["Who?", "string"]])
-CREATE = requests.create_agent({"prompt": "Be kind."})
+READ = endpoints.get_call("c-1")
+STOP = endpoints.stop_call("c-1")
+DELETE = endpoints.delete_agent("a-1")
+PLACE = endpoints.send_call({"phone_number": "+14155550100", "task": "Say hi."})
+ANALYZE = endpoints.analyze_call("c-1", "Find out.", [["Who?", "string"]])
+CREATE = endpoints.create_agent({"prompt": "Be kind."})
 REPEATABLE = [READ, STOP, DELETE]
 ONCE_ONLY = [PLACE, ANALYZE, CREATE]
 EVERY = [*REPEATABLE, *ONCE_ONLY]
@@ -201,10 +201,10 @@ SUCCESSES: list[tuple[BlandRequest, Any]] = [
     (ANALYZE, {"status": "success", "answers": [None]}),
     (CREATE, {"agent": {"agent_id": "a-1"}}),
     (CREATE, {"agent_id": "a-1"}),
-    (requests.list_calls({}), {"calls": []}),
-    (requests.list_agents(), {"agents": []}),
-    (requests.authorize_agent("a-1"), {"token": "t"}),
-    (requests.stop_all_calls(), {"status": "success", "num_calls": 0}),
+    (endpoints.list_calls({}), {"calls": []}),
+    (endpoints.list_agents(), {"agents": []}),
+    (endpoints.authorize_agent("a-1"), {"token": "t"}),
+    (endpoints.stop_all_calls(), {"status": "success", "num_calls": 0}),
 ]
 
 

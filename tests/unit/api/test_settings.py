@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_bland import __version__
-from airflow_provider_bland.api import requests
+from airflow_provider_bland.api import endpoints
+from airflow_provider_bland.api.endpoints import Host
 from airflow_provider_bland.api.errors import BlandValidationError
-from airflow_provider_bland.api.requests import Host
 from airflow_provider_bland.api.settings import BlandSettings, base_url_of
 
 
@@ -85,9 +85,9 @@ def test_a_base_url_is_plain_or_refused(host: str, port: int | None) -> None:
 
 
 REQUESTS = {
-    Host.API: requests.get_call("c-1"),
-    Host.STOP_ALL: requests.stop_all_calls(),
-    Host.WEB: requests.authorize_agent("a-1"),
+    Host.API: endpoints.get_call("c-1"),
+    Host.STOP_ALL: endpoints.stop_all_calls(),
+    Host.WEB: endpoints.authorize_agent("a-1"),
 }
 
 
@@ -115,22 +115,22 @@ def test_no_secret_is_shown() -> None:
 
 def test_the_encrypted_key_goes_with_calls_only_and_the_api_key_into_no_header_of_ours() -> None:
     settings = BlandSettings("sk-secret-1", encrypted_key="enc-secret-2")
-    assert settings.headers_of(requests.get_call("c-1"))["encrypted_key"] == "enc-secret-2"
-    assert settings.headers_of(requests.send_call({}))["encrypted_key"] == "enc-secret-2"
-    assert "encrypted_key" not in settings.headers_of(requests.list_agents())
-    assert "encrypted_key" not in BlandSettings("sk-secret-1").headers_of(requests.get_call("c-1"))
-    assert "sk-secret-1" not in str(settings.headers_of(requests.get_call("c-1")))
+    assert settings.headers_of(endpoints.get_call("c-1"))["encrypted_key"] == "enc-secret-2"
+    assert settings.headers_of(endpoints.send_call({}))["encrypted_key"] == "enc-secret-2"
+    assert "encrypted_key" not in settings.headers_of(endpoints.list_agents())
+    assert "encrypted_key" not in BlandSettings("sk-secret-1").headers_of(endpoints.get_call("c-1"))
+    assert "sk-secret-1" not in str(settings.headers_of(endpoints.get_call("c-1")))
 
 
 def test_a_request_that_may_not_be_repeated_gets_a_fresh_connection() -> None:
     settings = BlandSettings("k")
-    assert settings.headers_of(requests.send_call({}))["connection"] == "close"
-    assert "connection" not in settings.headers_of(requests.get_call("c-1"))
+    assert settings.headers_of(endpoints.send_call({}))["connection"] == "close"
+    assert "connection" not in settings.headers_of(endpoints.get_call("c-1"))
 
 
 def test_we_say_who_we_are() -> None:
     assert (
-        BlandSettings("k").headers_of(requests.get_account())["user-agent"] == f"airflow-provider-bland/{__version__}"
+        BlandSettings("k").headers_of(endpoints.get_account())["user-agent"] == f"airflow-provider-bland/{__version__}"
     )
 
 

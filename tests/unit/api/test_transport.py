@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_bland.api import requests
+from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.errors import BlandConnectionError
 from airflow_provider_bland.api.settings import BlandSettings
 from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
 
-PLACE = requests.send_call({"phone_number": "+14155550100", "task": "Say hi."})
+PLACE = endpoints.send_call({"phone_number": "+14155550100", "task": "Say hi."})
 SECRET = "enc-secret"
 UNSENDABLE = {
     "address that is none": BlandSettings("k", "http://a..b"),

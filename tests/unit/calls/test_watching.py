@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_bland.api import errors
-from airflow_provider_bland.api.waiting import (
+from airflow_provider_bland.calls.timing import default_timeout
+from airflow_provider_bland.calls.watching import (
     AUTH_LOOKS,
     GONE_AFTER,
     GONE_LOOKS,
     SETTLE_TIMEOUT,
     CallWatch,
-    default_timeout,
 )
 
 ACTIVE: dict[str, Any] = {"completed": False, "queue_status": "started"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider_bland import task_states
+from airflow_provider_bland.tasks import states as task_states
 
 TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="ring", map_index=-1)
 MAPPED = SimpleNamespace(dag_id="dag", run_id="run", task_id="ring", map_index=2)

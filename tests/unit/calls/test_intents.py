@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandValidationError
-from airflow_provider_bland.api.intents import (
+from airflow_provider_bland.calls.intents import (
     CallRecord,
     ExistingCall,
     FirstStep,

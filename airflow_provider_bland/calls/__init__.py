@@ -1,0 +1,1 @@
+"""One call, pure: what is wanted, what each look at it means, when its time is up."""

@@ -1,0 +1,127 @@
+"""An Airflow connection of type ``bland`` becomes settings and a transport: what every part of the hook stands on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_bland.api.endpoints import BlandRequest
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, BlandSettings, base_url_of
+from airflow_provider_bland.hooks import form
+
+
+class HookBase(BaseHook):
+    """
+    Looks a connection up and sends requests with it. Nothing is connected or looked up before the first request.
+
+    :param bland_conn_id: id of a connection of type ``bland``.
+    """
+
+    conn_name_attr = "bland_conn_id"
+    default_conn_name = "bland_default"
+    conn_type = "bland"
+    hook_name = "Bland AI"
+
+    def __init__(self, bland_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.bland_conn_id = bland_conn_id
+        self._settings: BlandSettings | None = None
+        self._transport: Any = None
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Fields of the connection form on Airflow before 3.3, which builds it from the provider info alone."""
+        return form.widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Labels of the connection form on Airflow before 3.3."""
+        return form.ui_field_behaviour()
+
+    @property
+    def settings(self) -> BlandSettings:
+        """Credentials and addresses of the connection, looked up once."""
+        if self._settings is None:
+            connection = self.get_connection(self.bland_conn_id)
+            extra = connection.extra_dejson
+            _mask(connection, extra)
+            self._settings = self._read(connection, extra)
+        return self._settings
+
+    async def aget_settings(self) -> BlandSettings:
+        """As :attr:`settings`, for triggers: no blocking call on the event loop."""
+        if self._settings is None:
+            from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+            connection = await get_async_connection(self.bland_conn_id, hook=self)
+            extra = await get_async_extra_dejson(connection)
+            # Masking tells Airflow's supervisor, and blocks.
+            await asyncio.to_thread(_mask, connection, extra)
+            self._settings = self._read(connection, extra)
+        return self._settings
+
+    def _read(self, connection: Any, extra: Mapping[str, Any]) -> BlandSettings:
+        api_key = (connection.password or "").strip()
+        if not api_key:
+            raise BlandValidationError(
+                self.conn_name_attr, f"connection {self.bland_conn_id!r} has no API key. Put it into the password."
+            )
+        encrypted_key = str(extra.get("encrypted_key") or "").strip()
+        for name, key in (("API key", api_key), ("encrypted_key", encrypted_key)):
+            if not key.isascii() or not key.isprintable() or " " in key:
+                raise BlandValidationError(
+                    self.conn_name_attr, f"the {name} of connection {self.bland_conn_id!r} has characters no key has."
+                )
+        return BlandSettings(
+            api_key=api_key,
+            base_url=base_url_of(connection.host, connection.port),
+            encrypted_key=encrypted_key or None,
+            connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
+            read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
+        )
+
+    def get_conn(self) -> Any:
+        """The sync transport: one HTTP session with this connection's key and timeouts."""
+        if self._transport is None:
+            from airflow_provider_bland.api.transport import SyncTransport
+
+            self._transport = SyncTransport(self.settings)
+        return self._transport
+
+    def _send(self, request: BlandRequest) -> Any:
+        return self.get_conn().send(request)
+
+    async def _asend(self, request: BlandRequest) -> Any:
+        # One client for one request: triggers that wait go through the poller, which keeps its own.
+        from airflow_provider_bland.api.transport import AsyncTransport
+
+        transport = AsyncTransport(await self.aget_settings())
+        try:
+            return await transport.send(request)
+        finally:
+            await transport.aclose()
+
+
+def _mask(connection: Any, extra: Mapping[str, Any]) -> None:
+    """Hide our secrets from logs: the Task SDK hides those of the extra by name only."""
+    for secret in (connection.password, extra.get("encrypted_key"), extra.get("webhook_secret")):
+        if secret and str(secret).strip():
+            mask_secret(str(secret).strip())
+
+
+def _seconds(extra: Mapping[str, Any], name: str, default: float) -> float:
+    value = extra.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise BlandValidationError(name, f"in the connection's extra must be seconds above 0, not {json.dumps(value)}.")
+    return seconds

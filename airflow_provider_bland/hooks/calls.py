@@ -1,0 +1,279 @@
+"""Calls: ring, read, list, stop, analyse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from airflow_provider_bland.api import endpoints, plans
+from airflow_provider_bland.api.calls import call_id_of
+from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT
+from airflow_provider_bland.api.fields import CALL_FIELDS, LIST_FILTERS, call_body, list_query
+from airflow_provider_bland.hooks.base import HookBase
+
+# on_kill has five seconds until Airflow's SIGKILL; the request must fit in with time to spare.
+KILL_TIMEOUT = (1.5, 2.0)
+
+
+class CallMethods(HookBase):
+    """What can be done with calls."""
+
+    def send_call(
+        self,
+        phone_number: str,
+        task: str | None = None,
+        pathway_id: str | None = None,
+        *,
+        start_node_id: str | None = None,
+        voice: str | None = None,
+        background_track: str | None = None,
+        first_sentence: str | None = None,
+        wait_for_greeting: bool | None = None,
+        block_interruptions: bool | None = None,
+        interruption_threshold: float | None = None,
+        model: str | None = None,
+        temperature: float | None = None,
+        keywords: list[str] | None = None,
+        pronunciation_guide: list[dict[str, Any]] | None = None,
+        transfer_phone_number: str | None = None,
+        transfer_list: dict[str, str] | None = None,
+        language: str | None = None,
+        timezone: str | None = None,
+        request_data: dict[str, Any] | None = None,
+        tools: list[Any] | None = None,
+        dynamic_data: list[dict[str, Any]] | None = None,
+        start_time: str | datetime | None = None,
+        voicemail_message: str | None = None,
+        voicemail_action: str | None = None,
+        retry: dict[str, Any] | None = None,
+        max_duration: int | None = None,
+        record: bool | None = None,
+        from_number: str | None = None,
+        webhook: str | None = None,
+        webhook_events: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        summary_prompt: str | None = None,
+        analysis_prompt: str | None = None,
+        analysis_schema: dict[str, Any] | None = None,
+        answered_by_enabled: bool | None = None,
+        amd: bool | None = None,
+        call_options: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """
+        Ring somebody: ``POST /v1/calls`` [seed]. Returns as soon as the call is queued. Every use dials again.
+
+        :param phone_number: whom to ring, in E.164 (``+14155550100``); ten digits are taken as US.
+        :param task: what the agent shall do. Give this or ``pathway_id``.
+        :param pathway_id: id of a conversational pathway to follow instead.
+        :param start_node_id: node of the pathway to start from.
+        :param voice: voice name or id. Bland's default.
+        :param background_track: ``office``, ``cafe``, ``restaurant`` or ``none``. Default: faint phone static.
+        :param first_sentence: exact opening line.
+        :param wait_for_greeting: let the callee speak first. Default false.
+        :param block_interruptions: do not let the callee interrupt. Default false.
+        :param interruption_threshold: patience while the callee talks, about 50 to 200.
+        :param model: ``base``, ``turbo`` or ``enhanced``.
+        :param temperature: 0 to 1.
+        :param keywords: words to listen for, ``word`` or ``word:boost``, at most 20.
+        :param pronunciation_guide: list of ``{"word", "pronunciation", "case_sensitive", "spaced"}``.
+        :param transfer_phone_number: number to hand the call over to.
+        :param transfer_list: label to number, for several hand-over targets.
+        :param language: language code such as ``en-US``.
+        :param timezone: IANA time zone the agent assumes.
+        :param request_data: variables for ``{{name}}`` in the task, known to the agent.
+        :param tools: custom tools the agent may use during the call.
+        :param dynamic_data: requests Bland makes for the call.
+        :param start_time: when to dial, with time zone. Default now.
+        :param voicemail_message: text to leave on a voicemail.
+        :param voicemail_action: ``hangup``, ``leave_message`` or ``ignore``.
+        :param retry: Bland's own redial after a voicemail: ``{"wait": seconds, ...}``. This rings again.
+        :param max_duration: minutes, 1 to 720. Bland's default is 30.
+        :param record: keep a recording. Default false.
+        :param from_number: caller id that you own.
+        :param webhook: https URL that receives the call's details at its end.
+        :param webhook_events: live events to send there too.
+        :param metadata: JSON object returned with the call's details.
+        :param summary_prompt: instructions for the summary, at most 2000 characters.
+        :param analysis_prompt: instructions for ``analysis_schema``.
+        :param analysis_schema: field to type; the values arrive as ``analysis``.
+        :param answered_by_enabled: classify who answered.
+        :param amd: navigate phone menus.
+        :param call_options: further fields under Bland's own names, sent unchecked.
+        :return: ``{"status", "message", "call_id", "batch_id"}``.
+        :raises BlandValidationError: before anything is dialled; names the argument.
+        :raises BlandAmbiguousError: the reply was lost; the phone may ring. Do not simply repeat.
+        :raises BlandDoNotCallError: the number must not be called.
+        """
+        given = locals()
+        return self.post_call(call_body({name: given[name] for name in CALL_FIELDS}, call_options))
+
+    def post_call(self, body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Place a call whose body was built, and checked, by :func:`airflow_provider_bland.api.fields.call_body`.
+
+        :param body: body of ``POST /v1/calls``.
+        :return: as :meth:`send_call`.
+        """
+        return dict(self._send(endpoints.send_call(body)))
+
+    def get_call(self, call_id: str) -> dict[str, Any]:
+        """
+        Read a call's details: ``GET /v1/calls/{call_id}``.
+
+        :param call_id: id of the call.
+        :return: the details as Bland sends them, transcript included.
+        :raises BlandNotFoundError: no such call for this key.
+        """
+        return dict(self._send(endpoints.get_call(call_id)))
+
+    def list_calls(
+        self,
+        *,
+        from_number: str | None = None,
+        to_number: str | None = None,
+        start_date: str | date | None = None,
+        end_date: str | date | None = None,
+        created_at: str | date | None = None,
+        update_start_date: str | date | None = None,
+        update_end_date: str | date | None = None,
+        timezone: str | None = None,
+        completed: bool | None = None,
+        batch_id: str | None = None,
+        campaign_id: str | None = None,
+        answered_by: str | None = None,
+        inbound: bool | None = None,
+        duration_gt: float | None = None,
+        duration_lt: float | None = None,
+        ascending: bool | None = None,
+        sort_by: str | None = None,
+        from_index: int = 0,
+        limit: int | None = 1000,
+    ) -> list[dict[str, Any]]:
+        """
+        List calls, newest first, over as many pages as needed: ``GET /v1/calls``. Rows have no transcript.
+
+        :param from_number: only calls from this number.
+        :param to_number: only calls to this number.
+        :param start_date: created at or after; ``YYYY-MM-DD``, ISO 8601, date or datetime.
+        :param end_date: created until. Documented as inclusive, observed exclusive for plain dates.
+        :param created_at: one day, ``YYYY-MM-DD``; not together with ``start_date`` or ``end_date``.
+        :param update_start_date: changed since this day.
+        :param update_end_date: changed until this day.
+        :param timezone: IANA zone of plain dates. Default UTC.
+        :param completed: only calls that are over, or only those that are not.
+        :param batch_id: only calls of this batch.
+        :param campaign_id: only calls of this campaign.
+        :param answered_by: for example ``human``.
+        :param inbound: only inbound, or only outbound, calls.
+        :param duration_gt: longer than, minutes.
+        :param duration_lt: shorter than, minutes.
+        :param ascending: oldest first.
+        :param sort_by: ``created_at`` (default) or ``updated_at``.
+        :param from_index: how many rows to leave out.
+        :param limit: rows in all, ``None`` for every one.
+        :return: rows; a row's id may be ``call_id`` or ``c_id``.
+        """
+        given = locals()
+        filters = {name: given[name] for name in LIST_FILTERS}
+        return list(self.iter_calls(filters, from_index=from_index, limit=limit))
+
+    def iter_calls(
+        self, filters: Mapping[str, Any], *, from_index: int = 0, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """
+        As :meth:`list_calls`, one page of up to 1,000 rows in memory at a time.
+
+        :param filters: arguments of :meth:`list_calls` by name.
+        :param from_index: how many rows to leave out.
+        :param limit: rows in all, ``None`` for every one.
+        """
+        query = list_query(filters)
+        position, left = from_index, limit
+        last_ids: set[str | None] = set()
+        while left is None or left > 0:
+            size = LIST_PAGE_LIMIT if left is None else min(LIST_PAGE_LIMIT, left)
+            page = self._send(endpoints.list_calls({**query, "from": position or None, "limit": size}))
+            rows = page["calls"]
+            # Rows created meanwhile push older ones onto the next page, where they would come up again.
+            new = [row for row in rows if call_id_of(row) not in last_ids]
+            last_ids = {call_id_of(row) for row in rows}
+            yield from new
+            position += len(rows)
+            left = None if left is None else left - len(new)
+            total = page.get("total_count")
+            # A short page ends the list, unless the total says that Bland's pages are smaller than we asked for.
+            if not rows or (position >= total if isinstance(total, int) else len(rows) < size):
+                return
+
+    def stop_call(self, call_id: str) -> dict[str, Any]:
+        """
+        End a live call or cancel a scheduled one; harmless if it has ended already.
+
+        :param call_id: id of the call.
+        :return: ``{"call_id", "stopped", "message"}``; ``stopped`` is false if there was nothing to stop.
+        :raises BlandNotFoundError: no such call for this key.
+        """
+        return plans.run(plans.end_call(call_id), self._send)
+
+    def stop_call_at_once(self, call_id: str) -> None:
+        """
+        One attempt to stop a call, within four seconds: for ``on_kill``, where Airflow's SIGKILL is near.
+
+        :param call_id: id of the call.
+        """
+        self.get_conn().send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
+
+    def stop_all_calls(self) -> dict[str, Any]:
+        """
+        Stop every active call of the account, whoever placed it.
+
+        :return: ``{"status", "message", "num_calls"}``; Bland may need some time to do it.
+        """
+        return dict(self._send(endpoints.stop_all_calls()))
+
+    def analyze_call(self, call_id: str, goal: str, questions: list[list[str]]) -> dict[str, Any]:
+        """
+        Ask questions about a finished call; costs credits each time.
+
+        :param call_id: id of the call.
+        :param goal: what the questions are for.
+        :param questions: pairs of question and expected answer type, such as ``["Was she satisfied?", "boolean"]``.
+        :return: ``{"call_id", "answers": {question: answer}, "credits_used"}``, answers in the order of the questions;
+            what cannot be answered is ``None``.
+        :raises BlandAmbiguousError: the reply was lost; credits may have been used. Bland keeps no record to look at.
+        """
+        body = self._send(endpoints.analyze_call(call_id, goal, questions))
+        return {
+            "call_id": call_id,
+            "answers": endpoints.answers_by_question(questions, body["answers"]),
+            "credits_used": body.get("credits_used"),
+        }
+
+    async def aget_call(self, call_id: str) -> dict[str, Any]:
+        """
+        As :meth:`get_call`, on an event loop.
+
+        :param call_id: id of the call.
+        """
+        return dict(await self._asend(endpoints.get_call(call_id)))
+
+    async def alist_calls_page(self, filters: Mapping[str, Any], *, from_index: int, limit: int) -> dict[str, Any]:
+        """
+        One page of :meth:`list_calls`, on an event loop.
+
+        :param filters: arguments of :meth:`list_calls` by name.
+        :param from_index: how many rows to leave out.
+        :param limit: rows, at most 1,000.
+        :return: ``{"calls", "count", "total_count"}``.
+        """
+        query = {**list_query(filters), "from": from_index or None, "limit": limit}
+        return dict(await self._asend(endpoints.list_calls(query)))
+
+    async def astop_call(self, call_id: str) -> dict[str, Any]:
+        """
+        As :meth:`stop_call`, on an event loop.
+
+        :param call_id: id of the call.
+        """
+        return await plans.arun(plans.end_call(call_id), self._asend)

@@ -1,0 +1,57 @@
+"""The connection form, in the two ways that Airflow asks for it: as data (3.3) and as widgets (before)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+UI_FIELD_BEHAVIOUR: Final[dict[str, Any]] = {
+    "hidden-fields": ["login", "port", "schema"],
+    "relabeling": {"password": "API key", "host": "Base URL"},
+    "placeholders": {"host": "https://api.bland.ai", "password": "sk-... or org_..."},
+}
+CONN_FIELDS: Final[dict[str, Any]] = {
+    "encrypted_key": {
+        "label": "Encrypted key",
+        "description": "Only when calls go out through your own Twilio account (BYOT).",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "webhook_secret": {
+        "label": "Webhook secret",
+        "description": "Secret with which Bland signs the webhooks it sends to you.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "connect_timeout": {
+        "label": "Connect timeout (s)",
+        "description": "Seconds to wait for a connection to Bland. Default 5.",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    },
+    "read_timeout": {
+        "label": "Read timeout (s)",
+        "description": "Seconds to wait for each reply of Bland. Default 30.",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    },
+}
+
+
+def widgets() -> dict[str, Any]:
+    """Fields of the form on Airflow before 3.3, which imports the hook for them."""
+    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+    from flask_babel import lazy_gettext
+    from wtforms import DecimalField, PasswordField
+    from wtforms.validators import Optional
+
+    return {
+        "encrypted_key": PasswordField(lazy_gettext("Encrypted key"), widget=BS3PasswordFieldWidget()),
+        "webhook_secret": PasswordField(lazy_gettext("Webhook secret"), widget=BS3PasswordFieldWidget()),
+        "connect_timeout": DecimalField(
+            lazy_gettext("Connect timeout (s)"), validators=[Optional()], widget=BS3TextFieldWidget()
+        ),
+        "read_timeout": DecimalField(
+            lazy_gettext("Read timeout (s)"), validators=[Optional()], widget=BS3TextFieldWidget()
+        ),
+    }
+
+
+def ui_field_behaviour() -> dict[str, Any]:
+    """Labels of the form on Airflow before 3.3, which spells the keys otherwise."""
+    return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}

@@ -1,0 +1,1 @@
+"""What we ask of Airflow, and all that differs between its versions."""

@@ -1,0 +1,55 @@
+"""Errors as Airflow sees them: which fail a task at once, and which let it be retried."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_bland.api.errors import BlandError
+
+try:
+    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+
+    _TIMEOUT_HAS_A_CLASS = True
+except ImportError:  # Airflow 2.11 has one class for both, and tells a timeout by its words
+    from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef, attr-defined, unused-ignore]
+
+    _TIMEOUT_HAS_A_CLASS = False
+    TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc, assignment, unused-ignore]
+
+__all__ = ["TaskDeferralError", "TaskDeferralTimeout", "as_task_error", "failed_for_good", "is_deferral_timeout"]
+
+
+def is_deferral_timeout(error: BaseException) -> bool:
+    """Whether Airflow ended a deferral because its timeout passed, rather than because the trigger broke."""
+    return isinstance(error, TaskDeferralTimeout) and (_TIMEOUT_HAS_A_CLASS or str(error) == "Trigger timeout")
+
+
+def as_task_error(error: BlandError) -> Exception:
+    """
+    The exception a task should raise for ``error``.
+
+    A permanent error is of its own type and an ``AirflowFailException`` too, so that ``except BlandAuthError`` works
+    and no retries are used up. Anything else is ``error`` itself, and the task's retries apply.
+    """
+    return failed_for_good(error) if error.permanent else error
+
+
+def failed_for_good(error: BlandError) -> Exception:
+    """As ``error``, and an ``AirflowFailException``."""
+    if issubclass(type(error), AirflowFailException):
+        return error
+    kind = _failing(type(error))  # type: ignore[arg-type, unused-ignore]
+    failure = kind.__new__(kind)
+    failure.__dict__.update(error.__dict__)
+    failure.args = error.args
+    failure.__cause__ = error
+    return failure
+
+
+@cache
+def _failing(kind: Any) -> type[Exception]:
+    about = {"__doc__": kind.__doc__, "__module__": "airflow_provider_bland.exceptions"}
+    return type(kind.__name__, (kind, AirflowFailException), about)

@@ -1,0 +1,37 @@
+"""What a task instance keeps from one execution to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from airflow_provider_bland.calls.intents import CallRecord
+
+STATE_KEY: Final = "bland_call"
+
+
+class IntentStore:
+    """The task state store of Airflow 3.3 for one task instance, or nothing at all on older versions."""
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._store = context.get("task_state_store")
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
+
+    def load(self) -> CallRecord | None:
+        """What an earlier execution wrote."""
+        return CallRecord.from_json(self._store.get(STATE_KEY)) if self._store is not None else None
+
+    def save(self, record: CallRecord | None) -> None:
+        """Write, or with ``None`` forget. Kept for as long as the DAG run: forgetting early could ring twice."""
+        if self._store is None:
+            return
+        if record is None:
+            self._store.delete(STATE_KEY)
+            return
+        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
+
+        self._store.set(STATE_KEY, record.to_json(), retention=NEVER_EXPIRE)
