@@ -1,0 +1,211 @@
+"""
+Files on whatever storage Airflow reaches. Nothing is ever half there: written under another name, then moved.
+
+Paths are Airflow's ``ObjectStoragePath``; its connection decides about the credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+
+from airflow_provider_bland.api.errors import BlandValidationError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from fsspec import AbstractFileSystem
+
+log = logging.getLogger(__name__)
+
+_LOCAL: Final = frozenset({"", "file", "local"})
+_TEMPORARY: Final = ".tmp"
+_PACKAGES: Final = {
+    "s3": "apache-airflow-providers-amazon[s3fs]",
+    "gs": "apache-airflow-providers-google",
+    "gcs": "apache-airflow-providers-google",
+    "abfs": "apache-airflow-providers-microsoft-azure",
+    "abfss": "apache-airflow-providers-microsoft-azure",
+}
+
+
+def storage_path(argument: str, value: Any) -> ObjectStoragePath:
+    """
+    Read a path.
+
+    :param argument: the operator's argument it comes from, for the error.
+    :param value: an ``ObjectStoragePath``, a URL such as ``s3://my_conn@bucket/calls``, or an absolute local path.
+    :raises BlandValidationError: if it is none, is relative, or nothing installed knows its scheme.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    if not isinstance(value, str | PurePath | ObjectStoragePath) or not str(value).strip():
+        raise BlandValidationError(
+            argument, f"must be a path or a URL such as s3://my_conn@bucket/calls, not {type(value).__name__}."
+        )
+    try:
+        path = value if isinstance(value, ObjectStoragePath) else ObjectStoragePath(str(value).strip())
+    except (ImportError, ValueError) as error:
+        raise BlandValidationError(argument, f"{str(value)!r} is no path that can be reached: {error}.") from None
+    if path.protocol in _LOCAL and not path.path.startswith("/"):
+        raise BlandValidationError(
+            argument, f"{str(value)!r} is relative, and workers have no common directory. Give an absolute path or URL."
+        )
+    filesystem(path, argument)
+    return path
+
+
+def filesystem(path: ObjectStoragePath, argument: str = "path") -> AbstractFileSystem:
+    """
+    The file system a path is on: as Airflow knows it, or as fsspec does where no connection is named.
+
+    :raises BlandValidationError: names the package to install.
+    """
+    try:
+        try:
+            return path.fs
+        except ValueError:
+            if path.conn_id is not None:
+                raise
+            import fsspec
+
+            return fsspec.filesystem(path.protocol)
+    except (ImportError, ValueError) as error:
+        package = _PACKAGES.get(path.protocol, "its Airflow provider, or its fsspec package")
+        raise BlandValidationError(
+            argument, f"nothing here can reach {path.protocol}:// ({error}). Install {package}."
+        ) from None
+
+
+@contextmanager
+def replacing(path: ObjectStoragePath, *, owner: str = "") -> Iterator[BinaryIO]:
+    """
+    Write a file as a whole: it gets its name, or takes the place of an older one, when the block ends well.
+
+    If the block raises, what was there before stays, and nothing new.
+
+    :param path: the file.
+    :param owner: who writes; :func:`remove_leftovers` takes away what a killed writer of this name left behind.
+    """
+    fs = filesystem(path)
+    # Unlike for every execution: a lost worker that still writes must not mix with its successor.
+    temporary = f"{parent_of(path.path)}/.{path.name}.{owner}-{secrets.token_hex(6)}{_TEMPORARY}"
+    handle = _opened(fs, temporary)
+    try:
+        yield cast(BinaryIO, handle)
+        if path.protocol in _LOCAL:
+            handle.flush()
+            os.fsync(handle.fileno())
+        handle.close()
+        if path.protocol in _LOCAL:
+            os.replace(temporary, path.path)
+        else:
+            _move(fs, temporary, path.path)
+    except BaseException:
+        _abandon(fs, handle, temporary)
+        raise
+
+
+def _opened(fs: AbstractFileSystem, name: str) -> Any:
+    try:
+        return fs.open(name, "wb")
+    except FileNotFoundError:
+        # A local disk has directories, an object store has none.
+        fs.makedirs(parent_of(name), exist_ok=True)
+        return fs.open(name, "wb")
+
+
+def _move(fs: AbstractFileSystem, source: str, target: str) -> None:
+    from fsspec import AbstractFileSystem
+
+    if type(fs).mv is AbstractFileSystem.mv:
+        # It would copy and delete as well, but take a bracket in the name for a pattern.
+        fs.cp_file(source, target)
+        fs.rm_file(source)
+    else:
+        fs.mv(source, target)
+    fs.invalidate_cache(parent_of(target))
+
+
+def _abandon(fs: AbstractFileSystem, handle: Any, temporary: str) -> None:
+    try:
+        with suppress(ValueError):
+            handle.close()
+        if fs.exists(temporary):
+            fs.rm_file(temporary)
+    except OSError as error:
+        log.warning("An unfinished file is left behind as %s (%s). It can be deleted.", temporary, error)
+
+
+def parent_of(name: str) -> str:
+    """The directory of a path as fsspec writes it."""
+    return name.rstrip("/").rpartition("/")[0]
+
+
+def write_json(path: ObjectStoragePath, value: Any, *, owner: str = "") -> None:
+    """Write a small JSON file; the same value gives the same bytes."""
+    with replacing(path, owner=owner) as handle:
+        handle.write(json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: ObjectStoragePath) -> Any:
+    """
+    Read a small JSON file.
+
+    :return: ``None`` if there is no such file.
+    :raises BlandValidationError: if it is not JSON.
+    """
+    fs = filesystem(path)
+    fs.invalidate_cache(parent_of(path.path))
+    try:
+        content = fs.cat_file(path.path)
+    except FileNotFoundError:
+        return None
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise BlandValidationError("path", f"{path} is not JSON: {error}. Repair or delete it.") from None
+
+
+def list_files(path: ObjectStoragePath) -> list[str]:
+    """Names of the files in a directory, sorted, without unfinished ones; none if there is no directory."""
+    return [name for name in _names(path) if not _is_temporary(name)]
+
+
+def _names(path: ObjectStoragePath) -> list[str]:
+    fs = filesystem(path)
+    fs.invalidate_cache(path.path)
+    try:
+        entries = fs.ls(path.path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(
+        name
+        for entry in entries
+        if entry["type"] == "file" and (name := entry["name"].rstrip("/").rpartition("/")[2]) != path.name
+    )
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(_TEMPORARY)
+
+
+def remove(path: ObjectStoragePath) -> None:
+    """Delete a file, if it is there."""
+    fs = filesystem(path)
+    with suppress(FileNotFoundError):
+        fs.rm_file(path.path)
+    fs.invalidate_cache(parent_of(path.path))
+
+
+def remove_leftovers(path: ObjectStoragePath, owner: str) -> None:
+    """Delete from a directory what a killed writer of this name had begun. A writer that still lives fails then."""
+    for name in _names(path):
+        if _is_temporary(name) and f".{owner}-" in name:
+            log.info("Removing %s, which an earlier try began.", path / name)
+            remove(path / name)

@@ -1,0 +1,121 @@
+"""Rows out of files: JSON Lines, CSV and Parquet, one row or one batch in memory at a time."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.tasks import files
+from airflow_provider_bland.tasks.tables import BATCH, format_of, require_format, unguarded
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+Fail = Callable[[str], BlandValidationError]
+
+
+def read_rows(
+    path: ObjectStoragePath, *, argument: str = "path", file_format: str | None = None, guarded_cells: bool = False
+) -> Iterator[dict[str, Any]]:
+    """
+    Read a table, one row in memory at a time (one row group, for Parquet).
+
+    :param path: the file; ``.gz`` is unpacked.
+    :param argument: the operator's argument it comes from, for errors.
+    :param file_format: default: what the name says.
+    :param guarded_cells: for a CSV file that we wrote: take the apostrophe of :func:`guarded` away.
+    :return: rows. Of CSV, all values are strings, ``""`` where there is nothing.
+    :raises BlandValidationError: with the number of the line, if it cannot be read.
+    """
+    found = file_format or format_of(argument, path)
+    require_format(argument, found)
+    read = {"jsonl": _read_json_lines, "parquet": _read_parquet, "csv": _read_csv}[found]
+    try:
+        with files.filesystem(path, argument).open(path.path, "rb") as raw:
+            if path.name.endswith(".gz") and found != "parquet":
+                with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:
+                    rows = read(cast(BinaryIO, unpacked), _failing(argument, path))
+                    yield from _unguarded_rows(rows) if guarded_cells and found == "csv" else rows
+            else:
+                rows = read(raw, _failing(argument, path))
+                yield from _unguarded_rows(rows) if guarded_cells and found == "csv" else rows
+    except FileNotFoundError:
+        raise BlandValidationError(argument, f"there is no file {path}.") from None
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise BlandValidationError(argument, f"{path} is not a whole gzip file: {error}.") from None
+
+
+def _unguarded_rows(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        yield {name: unguarded(value) for name, value in row.items()}
+
+
+def batches(rows: Iterable[dict[str, Any]], size: int = BATCH) -> Iterator[list[dict[str, Any]]]:
+    """Rows in lists of ``size``, the last one shorter."""
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _failing(argument: str, path: ObjectStoragePath) -> Fail:
+    return lambda problem: BlandValidationError(argument, f"{path}: {problem}")
+
+
+def _read_json_lines(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(raw, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except (ValueError, RecursionError):
+            raise fail(f"line {number} is not JSON in UTF-8.") from None
+        if not isinstance(row, dict):
+            raise fail(f"line {number} is not a JSON object.")
+        yield row
+
+
+def _read_csv(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
+    # A transcript may be longer than the 128 KB that the module takes for reasonable.
+    csv.field_size_limit(max(csv.field_size_limit(), 1 << 26))
+    text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    try:
+        head = text.readline()
+        delimiter = max(",;\t", key=head.count)
+        reader = csv.reader(itertools.chain([head], text), delimiter=delimiter, strict=True)
+        names = [name.strip() for name in next(reader, [])]
+        if len(set(names)) < len(names):
+            raise fail(f"the head names {next(name for name in names if names.count(name) > 1)!r} twice.")
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) > len(names):
+                raise fail(f"line {reader.line_num} has {len(cells)} cells, but the head has {len(names)}.")
+            yield dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True))
+    except UnicodeDecodeError as error:
+        raise fail(f"is not UTF-8 (byte 0x{error.object[error.start]:02x}). Save it as UTF-8.") from None
+    except csv.Error as error:
+        raise fail(f"line {reader.line_num}: {error}.") from None
+    finally:
+        text.detach()
+
+
+def _read_parquet(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        for batch in pq.ParquetFile(raw).iter_batches(batch_size=BATCH):
+            yield from batch.to_pylist()
+    except pa.ArrowInvalid as error:
+        raise fail(f"is not a Parquet file ({error}).") from None
