@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.server import UvicornServer, bound_socket, url_of
-from airflow_provider_bland.sandbox.settings import Settings
-from airflow_provider_bland.sandbox.state import Sandbox
+from airflow_provider_bland.sandbox.world.sandbox import Sandbox
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import uvicorn
 
-from airflow_provider_bland.sandbox.app import create_app
-from airflow_provider_bland.sandbox.settings import Settings
-from airflow_provider_bland.sandbox.state import Sandbox
-from airflow_provider_bland.sandbox.transport import TellingProtocol
+from airflow_provider_bland.sandbox.model.settings import Settings
+from airflow_provider_bland.sandbox.web.app import create_app
+from airflow_provider_bland.sandbox.web.delivery import ConnectionAwareProtocol
+from airflow_provider_bland.sandbox.world.sandbox import Sandbox
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -53,7 +53,7 @@ class UvicornServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 self._app,
-                http=TellingProtocol,
+                http=ConnectionAwareProtocol,
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
@@ -90,7 +90,7 @@ class SandboxServer:
     :param host: the address to listen on.
     :param port: the port; 0 picks a free one.
     :param db: a file that keeps the state.
-    :param settings: fields of :class:`~airflow_provider_bland.sandbox.settings.Settings`.
+    :param settings: fields of :class:`~airflow_provider_bland.sandbox.model.settings.Settings`.
     """
 
     def __init__(

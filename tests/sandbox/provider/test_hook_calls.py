@@ -575,7 +575,7 @@ def test_bland_that_comes_back_in_time_is_rung_through_once(no_backoff: None) ->
         hook = BlandHook()
         hook._transport = SyncTransport(settings, sleep=come_back)
         assert hook.send_call(HUMAN, "Say hello.")["call_id"]
-        assert len(servers[0].sandbox.calls) == 1
+        assert len(servers[0].sandbox.overview()) == 1
         assert len(pauses) == 2
         hook._transport.close()
 

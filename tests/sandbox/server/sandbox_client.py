@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from airflow_provider_bland.sandbox.numbers import NUMBERS
+from airflow_provider_bland.sandbox.model.numbers import NUMBERS
 from airflow_provider_bland.sandbox.server import SandboxServer
 
 

@@ -90,7 +90,7 @@ def test_speed_shortens_the_rest_of_a_call(client: Client) -> None:
 
 def test_time_passes_without_requests(client: Client) -> None:
     client.call(HUMAN)
-    until(lambda: client.server.sandbox.ledger.rings)
+    until(lambda: client.server.sandbox.engine.ledger.rings)
 
 
 def test_max_duration_ends_a_call(client: Client) -> None:

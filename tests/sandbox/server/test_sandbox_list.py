@@ -210,10 +210,10 @@ def test_orders_hold_under_change(client: Client) -> None:
     sandbox = client.server.sandbox
 
     def all_over() -> bool:
-        with sandbox.lock:
-            sandbox.advance()
-            for (sort, completed), order in sandbox.index._orders.items():
-                rows = [row for row in sandbox.index.rows.values() if completed in (None, row.completed)]
+        with sandbox.engine.lock:
+            sandbox.engine.advance()
+            for (sort, completed), order in sandbox.engine.index._orders.items():
+                rows = [row for row in sandbox.engine.index.rows.values() if completed in (None, row.completed)]
                 assert order == sorted(row.key(sort) for row in rows)
             return not sandbox.live_calls()
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 from sandbox_client import Client, number_of, until
 
-from airflow_provider_bland.sandbox.numbers import NUMBERS
+from airflow_provider_bland.sandbox.model.numbers import NUMBERS
 
 REFUSALS = {
     "dnc": (400, {"status": "DNC Error", "message": "Number found in DNC list."}),
@@ -218,8 +218,8 @@ def test_details_late(client: Client) -> None:
 def test_endless(client: Client) -> None:
     client.settings(speed=10_000)
     call_id = client.call(number_of("endless"), max_duration=1)
-    started = until(lambda: client.server.sandbox.find(call_id).started_real)  # type: ignore[union-attr]
-    until(lambda: client.server.sandbox.clock.now() - started > 0.02)  # 200 s
+    started = until(lambda: client.server.sandbox.find(call_id).connected)  # type: ignore[union-attr]
+    until(lambda: client.server.sandbox.engine.clock.now() - started > 200)
     assert client.details(call_id)["completed"] is False
     client.post(f"/v1/calls/{call_id}/stop")
     assert float(client.details(call_id)["corrected_duration"]) > 60

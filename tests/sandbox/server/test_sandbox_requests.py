@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sandbox_client import Client, number_of
 
-from airflow_provider_bland.sandbox.settings import Settings
-from airflow_provider_bland.sandbox.validation import check
+from airflow_provider_bland.sandbox.model.settings import Settings
+from airflow_provider_bland.sandbox.model.validation import check
 
 GOOD = {"phone_number": "+14155550100", "task": "x"}
 UNAUTHORIZED = {"data": None, "errors": [{"error": "AUTH_FAILURE", "message": "Unauthorized"}]}

@@ -6,7 +6,7 @@ import json
 
 from sandbox_client import Client, Receiver, number_of, until
 
-from airflow_provider_bland.sandbox.webhooks import signature
+from airflow_provider_bland.sandbox.world.courier import signature
 
 
 def test_signature_vector() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_bland.sandbox.numbers import NUMBERS, Scenario
+from airflow_provider_bland.sandbox.model.numbers import NUMBERS, Scenario
 
 ERROR_STATES: Final = frozenset({"pre_queue_error", "queue_error", "call_error", "complete_error"})
 NOT_DIALLED: Final = frozenset({"new", "queued", "allocated"})
@@ -16,7 +16,8 @@ class Call:
     """
     One call.
 
-    Moments ending in ``_at`` are what Bland's clock showed, except ``accepted_real`` and ``due``, which are real times.
+    Times ending in ``_at`` are what Bland's clock showed;
+    ``accepted``, ``connected`` and ``due`` are simulated moments.
 
     :param number: the number called, in E.164.
     :param body: the request as it was received.
@@ -35,7 +36,7 @@ class Call:
     from_number: str
     body: dict[str, Any]
     nth: int
-    accepted_real: float
+    accepted: float
     created_at: float
     updated_at: float
     outcome: str = "human"
@@ -51,7 +52,7 @@ class Call:
     dialled: bool = False
     stopped: bool = False
     started_at: float | None = None
-    started_real: float | None = None
+    connected: float | None = None
     ended_at: float | None = None
     answered_by: str | None = None
     ended_by: str | None = None
@@ -104,6 +105,16 @@ class Call:
     def call_length(self) -> float | None:
         """Minutes of conversation; ``None`` before the end."""
         return None if self.ended_at is None else float(f"{self.talked / 60:.15g}")
+
+
+@dataclass
+class NumberState:
+    """What the sandbox remembers of a phone number."""
+
+    number: str
+    requests: int = 0
+    calls: int = 0
+    last_accepted: float | None = None
 
 
 def asked(body: dict[str, Any], name: str) -> bool:

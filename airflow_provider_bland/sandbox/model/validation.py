@@ -12,10 +12,10 @@ import re
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from airflow_provider_bland.sandbox.clock import parse_start_time
-from airflow_provider_bland.sandbox.replies import Reply, error
-from airflow_provider_bland.sandbox.settings import Settings
-from airflow_provider_bland.sandbox.vocabulary import (
+from airflow_provider_bland.sandbox.model.replies import Reply, error
+from airflow_provider_bland.sandbox.model.settings import Settings
+from airflow_provider_bland.sandbox.model.times import parse_start_time
+from airflow_provider_bland.sandbox.model.vocabulary import (
     BACKGROUND_TRACKS,
     BOOLEANS,
     EMERGENCY_NUMBERS,
@@ -268,9 +268,7 @@ def _keywords(body: dict[str, Any]) -> str | None:
 def _webhook(body: dict[str, Any], settings: Settings) -> str | None:
     webhook = body.get("webhook")
     if webhook not in (None, ""):
-        local = settings.allow_http_webhooks and re.match(
-            r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)", str(webhook)
-        )
+        local = settings.allow_http_webhooks and _LOCAL.match(str(webhook))
         if not isinstance(webhook, str) or not (webhook.startswith("https://") or local):
             return "webhook must be a string that starts with https://."
         if re.search(r"\s", webhook) or not re.match(r"https?://[^/]+", webhook):

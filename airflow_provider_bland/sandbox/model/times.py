@@ -1,43 +1,11 @@
-"""Time: how it passes for simulated calls, and how Bland writes it."""
+"""How Bland writes times, and which ones it reads."""
 
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
-
-from airflow_provider_bland.sandbox.settings import Settings
-
-
-class Clock:
-    """
-    Real time, and the simulated time that passes ``speed`` times faster.
-
-    Moments are real Unix times, so that they stay meaningful over a restart; only durations are scaled.
-
-    :param settings: read at every use, since speed and skew may change while the sandbox runs.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def now(self) -> float:
-        """Return the real time."""
-        return time.time()
-
-    def real(self, simulated: float) -> float:
-        """Return how many real seconds a simulated duration takes."""
-        return simulated / self._settings.speed
-
-    def simulated(self, real: float) -> float:
-        """Return how many simulated seconds pass in a real duration."""
-        return real * self._settings.speed
-
-    def stamp(self, moment: float) -> float:
-        """Return what Bland's clock shows at a real moment."""
-        return moment + self._settings.clock_skew
 
 
 def iso_micro(stamp: float) -> str:

@@ -10,9 +10,9 @@ import random
 from dataclasses import dataclass
 from typing import Any, Final
 
-from airflow_provider_bland.sandbox.callees import PERSONAS
-from airflow_provider_bland.sandbox.calls import Call
-from airflow_provider_bland.sandbox.numbers import NUMBERS
+from airflow_provider_bland.sandbox.model.callees import PERSONAS
+from airflow_provider_bland.sandbox.model.calls import Call
+from airflow_provider_bland.sandbox.model.numbers import NUMBERS
 
 Steps = list[tuple[float, str]]
 

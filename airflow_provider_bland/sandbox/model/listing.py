@@ -10,11 +10,13 @@ import json
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from airflow_provider_bland.sandbox.clock import parse_filter_date
-from airflow_provider_bland.sandbox.settings import Settings
+from airflow_provider_bland.sandbox.model import rendering
+from airflow_provider_bland.sandbox.model.calls import Call
+from airflow_provider_bland.sandbox.model.settings import Settings
+from airflow_provider_bland.sandbox.model.times import parse_filter_date
 
 MAX_ROWS: Final = 1000
 MAX_SEQ: Final = 1 << 62
@@ -153,9 +155,22 @@ def page(index: ListIndex, query: Query) -> bytes:
     ).encode()
 
 
-def row_text(shown: dict[str, Any]) -> str:
-    """Return a row as JSON text."""
-    return json.dumps(shown, ensure_ascii=False)
+def row_of(call: Call, settings: Settings, url: str) -> Row:
+    """Return the list's snapshot of a call as it is now."""
+    return Row(
+        call.call_id,
+        call.seq,
+        call.created_at,
+        call.updated_at,
+        call.completed,
+        call.number,
+        call.from_number,
+        call.batch_id,
+        call.body.get("campaign_id"),
+        call.answered_by,
+        call.call_length,
+        json.dumps(rendering.row(call, settings, url), ensure_ascii=False),
+    )
 
 
 def read_query(params: Mapping[str, str], settings: Settings, normalise: Callable[[str], str | None]) -> Query:

@@ -1,33 +1,25 @@
-"""Webhooks: signing, sending, trying again (docs.bland.ai/tutorials/post-call-webhooks and webhook-signing)."""
+"""Sending webhooks, and trying again (docs.bland.ai/tutorials/post-call-webhooks)."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from airflow_provider_bland.sandbox.engine import Post
-from airflow_provider_bland.sandbox.state import Sandbox
-from airflow_provider_bland.sandbox.transport import encoded
+from airflow_provider_bland.sandbox.model.replies import encoded
+from airflow_provider_bland.sandbox.model.webhooks import SIGNATURE_HEADER, Post, signature
+from airflow_provider_bland.sandbox.world.sandbox import Sandbox
 
 if TYPE_CHECKING:
     import httpx
 
 log = logging.getLogger(__name__)
 
-SIGNATURE_HEADER: Final = "X-Webhook-Signature"
 # How often Bland tries, and how long it waits in between, is not documented.
 PAUSES: Final = (1.0, 5.0)
 TIMEOUT_SECONDS: Final = 10.0
 TICK_SECONDS: Final = 0.02
-
-
-def signature(secret: str, body: bytes) -> str:
-    """Return the value of the signature header: lower-case hex HMAC-SHA256 of the raw body."""
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 class Courier:
@@ -48,9 +40,9 @@ class Courier:
         """Run until cancelled."""
         try:
             while True:
-                self._sandbox.advance()
-                while self._sandbox.outbox:
-                    self._dispatch(self._sandbox.outbox.popleft())
+                self._sandbox.engine.advance()
+                while self._sandbox.engine.outbox:
+                    self._dispatch(self._sandbox.engine.outbox.popleft())
                 await asyncio.sleep(TICK_SECONDS)
         finally:
             for sending in self._sending:
@@ -87,13 +79,13 @@ class Courier:
             started = time.monotonic()
             status = await self._attempt(post.url, raw, headers)
             if post.final:
-                self._sandbox.delivered(post, status, time.monotonic() - started)
+                self._sandbox.deliveries.note(post, status, time.monotonic() - started)
             if status is not None and 200 <= status < 300:
                 return
             if pause is not None:
-                await asyncio.sleep(self._sandbox.clock.real(pause))
+                await asyncio.sleep(self._sandbox.engine.clock.real(pause))
         if post.final:
-            self._sandbox.undeliverable(post.call_id)
+            self._sandbox.deliveries.failed(post.call_id)
 
     async def _attempt(self, url: str, raw: bytes, headers: dict[str, str]) -> int | None:
         import httpx

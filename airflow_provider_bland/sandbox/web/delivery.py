@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from typing import Any, Final
 
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_bland.sandbox.replies import Delivery, Reply
+from airflow_provider_bland.sandbox.model.replies import Delivery, Reply, encoded
 
 HANG_SECONDS: Final = 120.0
 HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-class TellingProtocol(H11Protocol):
+class ConnectionAwareProtocol(H11Protocol):
     """Uvicorn's protocol, which also tells the application over which connection a request came."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,10 +89,3 @@ class ReplyResponse(Response):
             await drop(scope, receive)
         else:
             await super().__call__(scope, receive, send)
-
-
-def encoded(body: Any) -> bytes:
-    """Return a body as bytes; bytes are taken as they are."""
-    if isinstance(body, bytes):
-        return body
-    return json.dumps(body, ensure_ascii=False).encode()

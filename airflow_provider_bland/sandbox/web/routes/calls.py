@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Request
 
-from airflow_provider_bland.sandbox import analyze, rendering
-from airflow_provider_bland.sandbox.app import Endpoints, json_body
-from airflow_provider_bland.sandbox.replies import Reply, call_not_found, coded_error
-from airflow_provider_bland.sandbox.validation import normalised
+from airflow_provider_bland.sandbox.model import analyze, rendering
+from airflow_provider_bland.sandbox.model.calls import Call
+from airflow_provider_bland.sandbox.model.replies import Reply, call_not_found, coded_error
+from airflow_provider_bland.sandbox.model.times import iso_milli
+from airflow_provider_bland.sandbox.model.validation import normalised
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
 
 
 def register(endpoints: Endpoints) -> None:
@@ -68,3 +72,26 @@ def register(endpoints: Endpoints) -> None:
     @on("GET", "/v1/calls/{call_id}")
     async def details(request: Request) -> Reply:
         return sandbox.details(request.path_params["call_id"])
+
+    @on("GET", "/v1/event_stream/{call_id}")
+    async def event_stream(request: Request) -> Reply:
+        call = sandbox.find(request.path_params["call_id"])
+        return call_not_found() if call is None else Reply(_events(call))
+
+
+def _events(call: Call) -> list[dict[str, Any]]:
+    found = [("queue", "Call enqueued", call.created_at)]
+    if call.started_at is not None:
+        found.append(("call", "Call connected", call.started_at))
+    if call.ended_at is not None:
+        found.append(("call", f"Call ended: {call.status}", call.ended_at))
+    return [
+        {
+            "level": level,
+            "message": message,
+            "category": "info",
+            "call_id": call.call_id,
+            "timestamp": iso_milli(moment),
+        }
+        for level, message, moment in found
+    ]

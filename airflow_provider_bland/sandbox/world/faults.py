@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_bland.sandbox.validation import normalised
+from airflow_provider_bland.sandbox.model.validation import normalised
 
 KINDS: Final = ("status", "drop", "drop_after", "hang", "half_body", "html")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -52,3 +53,10 @@ def unauthorized() -> Reply:
 def call_not_found() -> Reply:
     """Return the reply to an unknown call id; the details page documents none, its sibling endpoints use this."""
     return coded_error(404, "CALL_NOT_FOUND", "Call not found")
+
+
+def encoded(body: Any) -> bytes:
+    """Return a body as bytes; bytes are taken as they are."""
+    if isinstance(body, bytes):
+        return body
+    return json.dumps(body, ensure_ascii=False).encode()

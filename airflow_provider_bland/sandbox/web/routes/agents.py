@@ -6,9 +6,9 @@ import uuid
 
 from fastapi import Request
 
-from airflow_provider_bland.sandbox import agents
-from airflow_provider_bland.sandbox.app import Endpoints, json_body
-from airflow_provider_bland.sandbox.replies import Reply, error
+from airflow_provider_bland.sandbox.model import agents
+from airflow_provider_bland.sandbox.model.replies import Reply, error
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
 
 
 def register(endpoints: Endpoints) -> None:
@@ -27,9 +27,10 @@ def register(endpoints: Endpoints) -> None:
         if wrong:
             return error(400, "Invalid parameters", errors=list(wrong.values()))
         agent = agents.create(fields)
-        with sandbox.lock:
+        with sandbox.engine.lock:
             sandbox.agents[agent["agent_id"]] = agent
-            sandbox.save("agent", agent["agent_id"], agent)
+            sandbox.engine.store.put("agent", agent["agent_id"], agent)
+            sandbox.engine.store.flush()
         return Reply({"status": "success", "agent": agents.shown(agent)})
 
     @on("POST", "/v1/agents/{agent_id}")
@@ -44,9 +45,10 @@ def register(endpoints: Endpoints) -> None:
         if wrong:
             failed = {name: fields.get(name) for name in wrong}
             return error(400, " ".join(wrong.values()), failed_updates=failed)
-        with sandbox.lock:
+        with sandbox.engine.lock:
             updates = agents.update(agent, fields)
-            sandbox.save("agent", agent_id, agent)
+            sandbox.engine.store.put("agent", agent_id, agent)
+            sandbox.engine.store.flush()
         return Reply({"status": "success", "message": f"Successfully updated agent {agent_id}.", "updates": updates})
 
     @on("POST", "/v1/agents/{agent_id}/authorize")
@@ -58,10 +60,10 @@ def register(endpoints: Endpoints) -> None:
     @on("POST", "/v1/agents/{agent_id}/delete")
     async def delete_agent(request: Request) -> Reply:
         agent_id = request.path_params["agent_id"]
-        with sandbox.lock:
+        with sandbox.engine.lock:
             if sandbox.agents.pop(agent_id, None) is None:
                 return _unknown()
-            sandbox.store.delete("agent", agent_id)
+            sandbox.engine.store.delete("agent", agent_id)
         return Reply({"status": "success", "message": f"Successfully deleted agent {agent_id}"})
 
 

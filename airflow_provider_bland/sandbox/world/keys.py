@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from airflow_provider_bland.sandbox.replies import Reply, coded_error, unauthorized
+from airflow_provider_bland.sandbox.model.replies import Reply, coded_error, error, unauthorized
 
 # What a restricted key needs for a route. Routes that are not here are open to every key.
 _CREATE, _READ, _STOP = "calls:create", "calls:read", "calls:stop"
@@ -47,6 +48,28 @@ class Keys:
         self.revoked = False
         self.scopes: frozenset[str] | None = None
 
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """
+        Change the key that clients must send; nothing changes when something is wrong.
+
+        :param changes: ``revoke`` (boolean), ``api_key`` (a new key, which is valid) or ``scopes`` (a list; null: all).
+        :raises ValueError: for anything else.
+        """
+        if set(changes) - {"revoke", "api_key", "scopes"} or not changes:
+            raise ValueError("Known: revoke, api_key, scopes.")
+        key, revoked, scopes = changes.get("api_key", self.api_key), changes.get("revoke"), changes.get("scopes")
+        if not isinstance(key, str) or not key:
+            raise ValueError("api_key must be a non-empty string.")
+        if "revoke" in changes and not isinstance(revoked, bool):
+            raise ValueError("revoke must be true or false.")
+        if scopes is not None and not (isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes)):
+            raise ValueError("scopes must be a list of strings, or null.")
+        self.api_key = key
+        if "revoke" in changes or "api_key" in changes:
+            self.revoked = bool(revoked)
+        if "scopes" in changes:
+            self.scopes = None if scopes is None else frozenset(scopes)
+
     def check(self, header: str | None, route: str) -> Reply | None:
         """
         Check a request's key.
@@ -70,3 +93,11 @@ class Keys:
         )
         refusal.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
         return refusal
+
+
+def encrypted_key_refusal(headers: Mapping[str, str]) -> Reply | None:
+    """Return the reply to a wrong ``encrypted_key``, which is a 500; the words below count as wrong here."""
+    key = headers.get("encrypted_key", "")
+    if key == "wrong" or key.startswith("invalid"):
+        return error(500, "Invalid `encrypted_key`. Please use the correct key for your account.")
+    return None

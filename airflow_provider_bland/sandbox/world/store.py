@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class Store:
 
     def __init__(self, path: str | Path | None) -> None:
         self._db: sqlite3.Connection | None = None
+        self._unsaved: dict[tuple[str, str], Any] = {}
         if path is None:
             return
         # One lock around the sandbox's state serialises the threads.
@@ -28,41 +30,52 @@ class Store:
             "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))"
         )
 
-    @property
-    def keeps(self) -> bool:
-        """Whether anything is kept."""
-        return self._db is not None
+    def put(self, kind: str, key: str, value: Any) -> None:
+        """
+        Keep a record with the next flush.
 
-    def save(self, records: list[tuple[str, str, Any]]) -> None:
-        """Write records of (kind, key, value), all or none."""
-        if self._db is None or not records:
+        :param value: what becomes JSON, as it is when it is written; of a dataclass, its fields.
+        """
+        if self._db is not None:
+            self._unsaved[kind, key] = value
+
+    def flush(self) -> None:
+        """Write what was put since the last time, all or nothing."""
+        if self._db is None or not self._unsaved:
             return
         self._db.execute("BEGIN")
         self._db.executemany(
-            "INSERT OR REPLACE INTO records VALUES (?, ?, ?)",
-            [(kind, key, json.dumps(value)) for kind, key, value in records],
+            "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
+            [
+                (kind, key, json.dumps(vars(value) if is_dataclass(value) else value))
+                for (kind, key), value in self._unsaved.items()
+            ],
         )
         self._db.execute("COMMIT")
+        self._unsaved.clear()
 
     def load(self, kind: str) -> list[Any]:
         """Return the values of a kind, in the order in which they were first written."""
         if self._db is None:
             return []
-        found = self._db.execute("SELECT value FROM records WHERE kind = ?", (kind,))
+        found = self._db.execute("SELECT value FROM records WHERE kind = ? ORDER BY rowid", (kind,))
         return [json.loads(value) for (value,) in found]
 
     def delete(self, kind: str, key: str) -> None:
         """Forget one record."""
+        self._unsaved.pop((kind, key), None)
         if self._db is not None:
             self._db.execute("DELETE FROM records WHERE kind = ? AND key = ?", (kind, key))
 
     def clear(self) -> None:
         """Forget everything."""
+        self._unsaved.clear()
         if self._db is not None:
             self._db.execute("DELETE FROM records")
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what is unsaved, and close the file."""
+        self.flush()
         if self._db is not None:
             self._db.close()
             self._db = None

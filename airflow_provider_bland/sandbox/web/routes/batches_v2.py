@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import Request
 
-from airflow_provider_bland.sandbox import batches
-from airflow_provider_bland.sandbox.app import Endpoints, json_body
-from airflow_provider_bland.sandbox.replies import Reply, coded_error
-from airflow_provider_bland.sandbox.state import encrypted_key_refusal
+from airflow_provider_bland.sandbox.model.batches import not_found, shown
+from airflow_provider_bland.sandbox.model.replies import Reply, coded_error
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+from airflow_provider_bland.sandbox.world.keys import encrypted_key_refusal
 
 
 def register(endpoints: Endpoints) -> None:
@@ -19,32 +19,32 @@ def register(endpoints: Endpoints) -> None:
     @on("POST", "/v2/batches/create")
     async def create(request: Request) -> Reply:
         body = await json_body(request)
-        return encrypted_key_refusal(request.headers) or batches.create(sandbox, body)
+        return encrypted_key_refusal(request.headers) or sandbox.batches.create(body)
 
     @on("GET", "/v2/batches/list")
     async def list_batches(request: Request) -> Reply:
-        sandbox.advance()
-        newest_first = sorted(sandbox.batches.values(), key=lambda batch: batch["seq"], reverse=True)
-        return _page(request, [batches.shown(batch) for batch in newest_first])
+        sandbox.engine.advance()
+        newest_first = sorted(sandbox.batches.known.values(), key=lambda batch: batch["seq"], reverse=True)
+        return _page(request, [shown(batch) for batch in newest_first])
 
     @on("GET", "/v2/batches/{batch_id}")
     async def get(request: Request) -> Reply:
-        sandbox.advance()
-        batch = sandbox.batches.get(request.path_params["batch_id"])
-        return batches.not_found() if batch is None else Reply({"data": batches.shown(batch), "errors": None})
+        sandbox.engine.advance()
+        batch = sandbox.batches.known.get(request.path_params["batch_id"])
+        return not_found() if batch is None else Reply({"data": shown(batch), "errors": None})
 
     @on("GET", "/v2/batches/{batch_id}/logs")
     async def logs(request: Request) -> Reply:
-        sandbox.advance()
-        batch = sandbox.batches.get(request.path_params["batch_id"])
+        sandbox.engine.advance()
+        batch = sandbox.batches.known.get(request.path_params["batch_id"])
         if batch is None:
-            return batches.not_found()
+            return not_found()
         oldest_first = request.query_params.get("direction", "desc").lower() == "asc"
         return _page(request, batch["logs"] if oldest_first else batch["logs"][::-1])
 
     @on("POST", "/v2/batches/{batch_id}/stop")
     async def stop(request: Request) -> Reply:
-        return batches.stop(sandbox, request.path_params["batch_id"])
+        return sandbox.batches.stop(request.path_params["batch_id"])
 
 
 def _page(request: Request, rows: list[dict[str, Any]]) -> Reply:

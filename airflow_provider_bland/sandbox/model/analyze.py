@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_bland.sandbox import rendering
-from airflow_provider_bland.sandbox.calls import NOT_DIALLED, Call
-from airflow_provider_bland.sandbox.replies import Reply, call_not_found, error
+from airflow_provider_bland.sandbox.model import rendering
+from airflow_provider_bland.sandbox.model.calls import NOT_DIALLED, Call
+from airflow_provider_bland.sandbox.model.replies import Reply, call_not_found, error
 
 
 def analyze(call: Call | None, body: object) -> Reply:

@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import Request
 
-from airflow_provider_bland.sandbox import numbers
-from airflow_provider_bland.sandbox.app import Endpoints, json_body
-from airflow_provider_bland.sandbox.faults import Fault, fault_from
-from airflow_provider_bland.sandbox.replies import Reply, error
+from airflow_provider_bland.sandbox.model import numbers
+from airflow_provider_bland.sandbox.model.replies import Reply, error
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+from airflow_provider_bland.sandbox.world.faults import Fault, fault_from
 
 
 def register(endpoints: Endpoints, faults: list[Fault]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_bland.sandbox.replies import Delivery, Reply, error
+from airflow_provider_bland.sandbox.model.replies import Delivery, Reply, error
 
 PREFIX: Final = "+141555501"
 

@@ -11,15 +11,16 @@ from email.utils import format_datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from airflow_provider_bland.sandbox import callees
-from airflow_provider_bland.sandbox.calls import Call, asked
-from airflow_provider_bland.sandbox.clock import iso_micro, iso_milli, iso_second
-from airflow_provider_bland.sandbox.lifecycle import voicemail_message
-from airflow_provider_bland.sandbox.settings import Settings
+from airflow_provider_bland.sandbox.model import callees
+from airflow_provider_bland.sandbox.model.calls import Call, asked
+from airflow_provider_bland.sandbox.model.lifecycle import voicemail_message
+from airflow_provider_bland.sandbox.model.settings import Settings
+from airflow_provider_bland.sandbox.model.times import iso_micro, iso_milli, iso_second
 
 PRICE_PER_MINUTE: Final = Decimal("0.09")
 MINIMUM_PRICE: Final = Decimal("0.015")
 
+# Tags of calls that nobody answered, by status.
 _SYSTEM_TAGS: Final = {"no-answer": "NO_ANSWER", "busy": "BUSY", "canceled": "CANCELED", "failed": "FAILED"}
 
 _VARIABLE: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
@@ -110,9 +111,7 @@ def price(call: Call) -> float:
 
 def disposition(call: Call) -> str | None:
     """Return the outcome tag: the system's for calls nobody answered, else one from the conversation."""
-    system = {"no-answer": "NO_ANSWER", "busy": "BUSY", "canceled": "CANCELED", "failed": "FAILED"}.get(
-        call.status or ""
-    )
+    system = _SYSTEM_TAGS.get(call.status or "")
     if system:
         return system
     if finding(call).persona is None:

@@ -1,71 +1,17 @@
-"""The FastAPI application: routes, and around them what befalls every request (counting, faults, keys)."""
+"""What befalls every request before its route sees it: counting, faults, keys."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_bland.sandbox.faults import Fault
-from airflow_provider_bland.sandbox.replies import Delivery, Reply, coded_error, error
-from airflow_provider_bland.sandbox.state import Sandbox
-from airflow_provider_bland.sandbox.transport import ReplyResponse, drop, half_body, hang
-from airflow_provider_bland.sandbox.validation import normalised
-from airflow_provider_bland.sandbox.webhooks import Courier
-
-Handler = Callable[[Request], Awaitable[Reply]]
-
-
-class Endpoints:
-    """
-    Registers handlers that return replies.
-
-    :param sandbox: the state, for the handlers.
-    :param closing: set when the server stops.
-    """
-
-    def __init__(self, sandbox: Sandbox, closing: asyncio.Event) -> None:
-        self.sandbox = sandbox
-        self.closing = closing
-        self.router = APIRouter()
-        self.templates: list[tuple[str, str, re.Pattern[str]]] = []
-
-    def on(self, method: str, path: str) -> Callable[[Handler], Handler]:
-        """Register a handler for a method and a path; earlier ones win."""
-
-        def register(handler: Handler) -> Handler:
-            async def endpoint(request: Request) -> Response:
-                return ReplyResponse(await handler(request), self.closing)
-
-            self.router.add_api_route(path, endpoint, methods=[method], response_model=None)
-            pattern = re.sub(r"\\{\w+\\}|\{\w+\}", "[^/]+", path)
-            self.templates.append((method, path, re.compile(pattern)))
-            return handler
-
-        return register
-
-    def template(self, method: str, path: str) -> str | None:
-        """Return the template that a request is for."""
-        for known, template, pattern in self.templates:
-            if known == method and pattern.fullmatch(path):
-                return template
-        return None
-
-
-async def json_body(request: Request) -> Any:
-    """Return the parsed body; ``None`` when it is empty or no JSON."""
-    raw = await request.body()
-    try:
-        return json.loads(raw) if raw else None
-    except ValueError:
-        return None
+from airflow_provider_bland.sandbox.model.replies import Delivery, Reply, error
+from airflow_provider_bland.sandbox.model.validation import normalised
+from airflow_provider_bland.sandbox.web.delivery import ReplyResponse, drop, half_body, hang
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints
+from airflow_provider_bland.sandbox.world.faults import Fault
 
 
 class Gate:
@@ -89,13 +35,13 @@ class Gate:
             return
         method, path, sandbox = scope["method"], scope["path"], self._endpoints.sandbox
         template = self._endpoints.template(method, path)
-        with sandbox.lock:
-            sandbox.ledger.requests[f"{method} {template or path}"] += 1
+        with sandbox.engine.lock:
+            sandbox.engine.ledger.requests[f"{method} {template or path}"] += 1
         if self._faults:
             receive, raw = await _replayed(receive)
             fault = self._fault(scope, template, raw)
             if fault is not None:
-                await self._suffer(fault, scope, receive, send)
+                await self._befall(fault, scope, receive, send)
                 return
         refused = None
         if template is not None:
@@ -128,12 +74,12 @@ class Gate:
         if asked:
             return normalised(asked[0])
         for part in scope["path"].split("/"):
-            call = self._endpoints.sandbox.calls.get(part)
+            call = self._endpoints.sandbox.engine.calls.get(part)
             if call is not None:
                 return call.number
         return None
 
-    async def _suffer(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _befall(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         closing = self._endpoints.closing
         if fault.kind == "drop":
             await drop(scope, receive)
@@ -147,13 +93,13 @@ class Gate:
             body = default if fault.body is None else fault.body
             await ReplyResponse(Reply(body, fault.status, dict(fault.headers)), closing)(scope, receive, send)
         else:
-            status, body = await self._done(scope, receive)
+            status, body = await self._answered(scope, receive)
             if fault.kind == "drop_after":
                 await drop(scope, receive)
             else:
                 await half_body(scope, receive, status, body)
 
-    async def _done(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
         """Deal with a request for real, and keep the reply."""
         kept: list[Message] = []
 
@@ -192,47 +138,3 @@ async def _replayed(receive: Receive) -> tuple[Receive, bytes]:
         return {"type": "http.disconnect"} if gone else await receive()
 
     return again, raw
-
-
-def create_app(sandbox: Sandbox) -> FastAPI:
-    """
-    Return the application that serves a sandbox.
-
-    :param sandbox: its state.
-    """
-    from airflow_provider_bland.sandbox import control, routes_account, routes_agents, routes_batches, routes_calls
-
-    closing = asyncio.Event()
-    faults: list[Fault] = []
-    endpoints = Endpoints(sandbox, closing)
-    courier = Courier(sandbox)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        running = asyncio.ensure_future(courier.run())
-        try:
-            yield
-        finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-
-    app = FastAPI(openapi_url=None, lifespan=lifespan, redirect_slashes=False)
-    app.state.closing = closing
-    app.state.faults = faults
-    control.register(endpoints, faults)
-    routes_calls.register(endpoints)
-    routes_agents.register(endpoints)
-    routes_batches.register(endpoints)
-    routes_account.register(endpoints)
-    app.include_router(endpoints.router)
-    app.add_middleware(Gate, endpoints=endpoints, faults=faults)
-
-    async def unknown(request: Request, problem: Exception) -> Response:
-        path = request.url.path
-        reply = coded_error(404, "NOT_FOUND", f"Cannot {request.method} {path}")
-        return ReplyResponse(reply, closing)
-
-    app.add_exception_handler(404, unknown)
-    app.add_exception_handler(405, unknown)
-    return app

@@ -1,0 +1,43 @@
+"""Routes of post-call webhooks: what was sent, and sending it again (docs.bland.ai/api-v1/post/postcall-webhooks)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from airflow_provider_bland.sandbox.model.replies import Reply, coded_error
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+
+
+def register(endpoints: Endpoints) -> None:
+    """Add the routes."""
+    sandbox, on = endpoints.sandbox, endpoints.on
+
+    @on("GET", "/v1/postcall/webhooks/{call_id}")
+    async def deliveries(request: Request) -> Reply:
+        known = sandbox.deliveries.known.get(request.path_params["call_id"])
+        if known is None:
+            return coded_error(404, "NOT_FOUND", "No post call webhook was sent for this call")
+        return Reply({"data": {**known, "user_id": None}, "errors": None})
+
+    @on("POST", "/v1/postcall/webhooks/resend")
+    async def resend(request: Request) -> Reply:
+        return _send(await json_body(request), again=True)
+
+    @on("POST", "/v1/postcall/webhooks/create")
+    async def create(request: Request) -> Reply:
+        return _send(await json_body(request), again=False)
+
+    def _send(body: Any, *, again: bool) -> Reply:
+        ids = body.get("call_ids") if isinstance(body, dict) else None
+        if not isinstance(ids, list) or not ids or len(set(map(str, ids))) != len(ids):
+            return coded_error(400, "invalid_parameter", "call_ids must be an array of unique ids")
+        url = None if again else body.get("webhook_url")
+        if not again and not (isinstance(url, str) and url.startswith("http")):
+            return coded_error(400, "invalid_parameter", "webhook_url must be a valid URL")
+        for call_id in ids:
+            problem = sandbox.deliveries.send(str(call_id), url)
+            if problem:
+                return coded_error(400, "invalid_parameter", problem)
+        return Reply({"data": {"message": f"{len(ids)} webhooks queued"}, "errors": None})

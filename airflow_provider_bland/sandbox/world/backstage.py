@@ -1,0 +1,106 @@
+"""Looking behind the scenes, and pulling strings there: what the control routes and tests do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_bland.sandbox.model import lifecycle
+from airflow_provider_bland.sandbox.model.calls import Call
+from airflow_provider_bland.sandbox.model.settings import Settings
+from airflow_provider_bland.sandbox.world.engine import Engine
+
+
+class Backstage:
+    """
+    The sandbox as tests see it.
+
+    :param engine: what is looked at.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def rings(self) -> dict[str, Any]:
+        """Return the rings so far: per number, one by one, and in all."""
+        with self._engine.lock:
+            self._engine.advance()
+            return self._engine.ledger.rings_as_json()
+
+    def ring_count(self, number: str | None = None) -> int:
+        """Return how often a number (or any) rang."""
+        rings = self.rings()
+        return int(rings["total"] if number is None else rings["rings"].get(number, 0))
+
+    def requests(self) -> dict[str, Any]:
+        """Return how many requests came, per method and route."""
+        with self._engine.lock:
+            return self._engine.ledger.requests_as_json()
+
+    def reset_requests(self) -> None:
+        """Count requests anew."""
+        with self._engine.lock:
+            self._engine.ledger.requests.clear()
+
+    def overview(self, *, live_only: bool = False) -> list[dict[str, Any]]:
+        """Return all calls in short, oldest first."""
+        with self._engine.lock:
+            self._engine.advance()
+            return [
+                {
+                    "call_id": call.call_id,
+                    "phone_number": call.number,
+                    "queue_status": call.queue_status,
+                    "status": call.status,
+                    "completed": call.completed,
+                    "live": call.live,
+                    "dialled": call.dialled,
+                    "stopped": call.stopped,
+                    "outcome": call.outcome,
+                    "metadata": call.body.get("metadata") or {},
+                }
+                for call in self._engine.calls.values()
+                if call.live or not live_only
+            ]
+
+    def end_call(self, call_id: str, outcome: str) -> Call:
+        """
+        End a live call now, with an outcome of one's choice.
+
+        :param call_id: the call.
+        :param outcome: one of ``lifecycle.OUTCOMES``; ``answered`` is the same as ``human``.
+        :raises KeyError: when there is no such live call.
+        :raises ValueError: when there is no such outcome.
+        """
+        engine = self._engine
+        with engine.lock:
+            engine.advance()
+            outcome = "human" if outcome == "answered" else outcome
+            if outcome not in lifecycle.OUTCOMES:
+                raise ValueError(f"Unknown outcome {outcome!r}. Known: {', '.join(lifecycle.OUTCOMES)}.")
+            call = engine.calls.get(call_id)
+            if call is None or not call.live:
+                raise KeyError(call_id)
+            if outcome in lifecycle.CONNECTED:
+                for kind in ("dial", "connect"):
+                    if (kind == "dial" and not call.dialled) or (kind == "connect" and call.started_at is None):
+                        engine.do(call, kind)
+            engine.finish(call, outcome)
+            engine.store.flush()
+            return call
+
+    def change_settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Change settings while the sandbox runs.
+
+        :param changes: names and values of ``Settings``.
+        :return: all settings.
+        :raises ValueError: for a name or value that does not fit.
+        """
+        engine = self._engine
+        with engine.lock:
+            engine.advance()
+            before = Settings(**vars(engine.settings))
+            engine.settings.change(dict(changes))
+            engine.settings_changed(before)
+            return engine.settings.as_dict()

@@ -1,0 +1,211 @@
+"""The sandbox as its routes and tests use it: the parts of its world together, and what Bland does about calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_bland.sandbox.model import rendering, validation
+from airflow_provider_bland.sandbox.model.calls import Call, NumberState
+from airflow_provider_bland.sandbox.model.listing import page, read_query
+from airflow_provider_bland.sandbox.model.numbers import NUMBERS
+from airflow_provider_bland.sandbox.model.replies import Reply, call_not_found, error
+from airflow_provider_bland.sandbox.model.settings import Settings
+from airflow_provider_bland.sandbox.world.backstage import Backstage
+from airflow_provider_bland.sandbox.world.batches import Batches
+from airflow_provider_bland.sandbox.world.deliveries import Deliveries
+from airflow_provider_bland.sandbox.world.engine import Engine
+from airflow_provider_bland.sandbox.world.keys import Keys, encrypted_key_refusal
+from airflow_provider_bland.sandbox.world.store import Store
+
+
+class Sandbox:
+    """
+    One sandbox.
+
+    :param settings: what can be set; changed through ``change_settings``.
+    :param api_key: the key that clients must send.
+    :param db: a file that keeps the state.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, api_key: str = "sandbox-key", db: str | Path | None = None
+    ) -> None:
+        self.settings = settings or Settings()
+        self._first_settings = Settings(**vars(self.settings))
+        self.keys = Keys(api_key)
+        self.engine = Engine(self.settings, Store(db))
+        self.batches = Batches(self.engine)
+        self.deliveries = Deliveries(self.engine)
+        self.agents: dict[str, dict[str, Any]] = {}
+        backstage = Backstage(self.engine)
+        # What tests ask for.
+        self.rings = backstage.rings
+        self.ring_count = backstage.ring_count
+        self.requests = backstage.requests
+        self.reset_requests = backstage.reset_requests
+        self.overview = backstage.overview
+        self.end_call = backstage.end_call
+        self.change_settings = backstage.change_settings
+        self.change_keys = self.keys.change
+        self.live_calls = self.engine.live_calls
+        self.engine.restore()
+        self.batches.restore()
+        for agent in self.engine.store.load("agent"):
+            self.agents[agent["agent_id"]] = agent
+
+    @property
+    def url(self) -> str:
+        """The address under which the sandbox is served."""
+        return self.engine.url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self.engine.url = url
+
+    def place(self, body: object, headers: Mapping[str, str] | None = None) -> Reply:
+        """
+        Deal with ``POST /v1/calls``.
+
+        :param body: the parsed body, whatever it is.
+        :param headers: the request's headers, with lower-case names.
+        """
+        engine = self.engine
+        with engine.lock:
+            engine.advance()
+            refused = encrypted_key_refusal(headers or {}) or validation.check(body, self.settings, engine.shown_now)
+            if refused or not isinstance(body, dict):
+                return refused or error(400, "Call parameters must be an object.")
+            number = validation.normalised(body["phone_number"]) or ""
+            state = engine.number(number)
+            state.requests += 1
+            engine.store.put("number", number, vars(state))
+            reply = self._refusal(state) or self._accept(body, state)
+            engine.store.flush()
+            return reply
+
+    def _refusal(self, state: NumberState) -> Reply | None:
+        scenario = NUMBERS.get(state.number)
+        refusal = scenario.refusal if scenario else None
+        if refusal and (refusal.first is None or state.requests <= refusal.first):
+            return refusal.reply
+        last = state.last_accepted
+        if last is not None and self.engine.now - last < self.settings.same_number_seconds:
+            return error(
+                429,
+                "Calls can only be sent every 10 seconds to the same number. Please try again in a few seconds.",
+            )
+        return None
+
+    def _accept(self, body: dict[str, Any], state: NumberState) -> Reply:
+        first_time = state.calls == 0
+        call = self.engine.create(body, state.number)
+        reply = Reply(
+            {"status": "success", "message": "Call successfully queued.", "call_id": call.call_id, "batch_id": None}
+        )
+        scenario = call.scenario
+        instead = scenario.accepted_reply if scenario else None
+        if scenario and instead and (scenario.accepted_reply_first is None or first_time):
+            return Reply(instead.body or reply.body, instead.status, instead.headers, instead.delivery)
+        return reply
+
+    def details(self, call_id: str) -> Reply:
+        """Deal with ``GET /v1/calls/{call_id}``."""
+        engine = self.engine
+        with engine.lock:
+            engine.advance()
+            call = engine.calls.get(call_id)
+            if call is None or call.hidden:
+                return call_not_found()
+            if engine.now < call.accepted + call.trait("details_after"):
+                return call_not_found()
+            call.details_asked += 1
+            if call.trait("details_flaky") and call.details_asked % 2 == 1:
+                return error(500, "Internal server error.")
+            return Reply(rendering.details(call, self.settings, self.url))
+
+    def find(self, call_id: str) -> Call | None:
+        """Return a call as it is now, if it exists."""
+        with self.engine.lock:
+            self.engine.advance()
+            call = self.engine.calls.get(call_id)
+            return None if call is None or call.hidden else call
+
+    def list_calls(self, params: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
+        """Deal with ``GET /v1/calls``."""
+        with self.engine.lock:
+            self.engine.advance()
+            refused = encrypted_key_refusal(headers or {})
+            if refused:
+                return refused
+            try:
+                query = read_query(params, self.settings, validation.normalised)
+            except ValueError as problem:
+                return error(400, str(problem))
+            return Reply(page(self.engine.index, query))
+
+    def stop(self, call_id: str) -> Reply:
+        """Deal with ``POST /v1/calls/{call_id}/stop``."""
+        engine = self.engine
+        with engine.lock:
+            engine.advance()
+            call = engine.calls.get(call_id)
+            if call is None or not call.live:
+                # Bland documents the text of this answer, but not its HTTP status: hence a setting.
+                return error(self.settings.stop_error_status, "SID not found for the given c_id.")
+            call.stops_asked += 1
+            if call.stops_asked <= call.trait("stop_fails_first"):
+                return error(500, "Internal server error.")
+            engine.stop(call)
+            engine.store.flush()
+            return Reply({"status": "success", "message": "Call ended successfully."})
+
+    def stop_all(self) -> Reply:
+        """Deal with ``POST /v1/calls/active/stop``."""
+        with self.engine.lock:
+            ended = self.engine.live_calls()
+            for call in ended:
+                self.engine.stop(call)
+            self.engine.store.flush()
+            message = "Stopping active calls. This may take some time..."
+            return Reply({"status": "success", "message": message, "num_calls": len(ended)})
+
+    def transfer(self, call_id: str, number: str) -> bool:
+        """Transfer a connected call to another number; return whether there was one."""
+        with self.engine.lock:
+            self.engine.advance()
+            call = self.engine.calls.get(call_id)
+            if call is None or not call.live or call.queue_status != "started":
+                return False
+            call.transferred_to = number
+            self.engine.touch(call)
+            self.engine.store.flush()
+            return True
+
+    def account(self) -> dict[str, Any]:
+        """Return the body of ``GET /v1/me``."""
+        with self.engine.lock:
+            self.engine.advance()
+            calls = self.engine.calls.values()
+            spent = sum(rendering.price(call) for call in calls if call.ended_at is not None)
+            balance = {"current_balance": round(1000.0 - spent, 3), "refill_to": None}
+            return {"status": "active", "billing": balance, "total_calls": len(calls)}
+
+    def reset(self) -> None:
+        """Forget everything and go back to the settings of the start."""
+        with self.engine.lock:
+            for name, value in vars(self._first_settings).items():
+                setattr(self.settings, name, value)
+            self.keys.reset()
+            self.engine.store.clear()
+            self.engine.clear()
+            self.batches.clear()
+            self.deliveries.clear()
+            self.agents.clear()
+            self.engine.restore()
+
+    def close(self) -> None:
+        """Write what is unsaved and close the file."""
+        with self.engine.lock:
+            self.engine.store.close()
