@@ -7,10 +7,11 @@ from typing import Any
 from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.hooks.agents import AgentMethods
+from airflow_provider_bland.hooks.batches import BatchMethods
 from airflow_provider_bland.hooks.calls import CallMethods
 
 
-class BlandHook(CallMethods, AgentMethods):
+class BlandHook(CallMethods, BatchMethods, AgentMethods):
     """
     Talks to Bland AI.
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
-from airflow_provider_bland.tasks.states import UNKNOWN, state_within
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
-
-# A triggerer that has just lost its triggers to another one is busy, or its database is: then the answer takes a while,
-# and a guess would hang up on somebody.
-_STATE_SECONDS: Final = 120.0
+from airflow_provider_bland.triggers.kills import KillGuard
 
 
-class CallCompletionTrigger(BaseTrigger):
+class CallCompletionTrigger(KillGuard):
     """
     Wait for the end of a call, together with all other waits of this triggerer and connection.
 
@@ -78,8 +73,7 @@ class CallCompletionTrigger(BaseTrigger):
         try:
             event = await self._wait()
         except asyncio.CancelledError:
-            if not hasattr(BaseTrigger, "on_kill"):
-                await self._stop_if_killed_before_airflow_3_3()
+            await self._on_cancel()
             raise
         yield TriggerEvent(event.to_json())  # type: ignore[no-untyped-call, unused-ignore]
 
@@ -100,35 +94,13 @@ class CallCompletionTrigger(BaseTrigger):
             return WaitEvent.of_error(self.call_id, error)
         return WaitEvent(WaitStatus.FINISHED, self.call_id)
 
-    async def on_kill(self) -> None:
-        """
-        Stop the call if a user has killed the task (Airflow 3.3 and later).
+    @property
+    def _stops_on_kill(self) -> bool:
+        return self.stop_on_kill
 
-        Airflow 3.3 calls this also when another triggerer has taken the trigger over. Then the task is still deferred,
-        somebody is still on the phone, and nobody wants them hung up on.
-        """
-        if self.stop_on_kill:
-            await _see_through(self._stop_unless_deferred())
-
-    async def _stop_unless_deferred(self) -> None:
-        # Airflow says that it was a user. If its database does not answer, it is taken at its word.
-        if await self._task_state() == "deferred":
-            self.log.info("The task is still deferred: call %s goes on.", self.call_id)
-            return
-        await self._stop()
-
-    async def _stop_if_killed_before_airflow_3_3(self) -> None:
-        if self.stop_on_kill:
-            await _see_through(self._stop_if_not_deferred())
-
-    async def _stop_if_not_deferred(self) -> None:
-        # There, a user's kill and a triggerer's shutdown look the same, so only the task's state tells.
-        if await self._task_state() not in ("deferred", UNKNOWN):
-            await self._stop()
-
-    async def _task_state(self) -> str | None:
-        ti = getattr(self, "task_instance", None)
-        return UNKNOWN if ti is None else await asyncio.to_thread(state_within, ti, _STATE_SECONDS)
+    @property
+    def _what_goes_on(self) -> str:
+        return f"call {self.call_id}"
 
     async def _stop(self) -> None:
         from airflow_provider_bland.hooks.bland import BlandHook
@@ -139,17 +111,3 @@ class CallCompletionTrigger(BaseTrigger):
             self.log.exception("The task was killed by a user, but call %s was not stopped.", self.call_id)
             return
         self.log.info("The task was killed by a user. Call %s: %s", self.call_id, stopped["message"])
-
-
-async def _see_through(work: Coroutine[Any, Any, None]) -> None:
-    """
-    Do some work to its end.
-
-    Airflow cancels a trigger that it wants to be rid of again and again, once a second, until the trigger has ended,
-    and with it whatever ``on_kill`` waits for just then. A second is too short to be sure to stop a call.
-    """
-    task = asyncio.create_task(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    task.result()

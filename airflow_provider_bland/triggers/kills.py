@@ -1,0 +1,80 @@
+"""A trigger that ends what it waits for when a user kills the task, and only then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import abstractmethod
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_bland.tasks.states import UNKNOWN, state_within
+
+# A triggerer that has just lost its triggers to another one is busy, or its database is: then the answer takes a while,
+# and a guess would hang up on somebody.
+_STATE_SECONDS: Final = 120.0
+
+
+class KillGuard(BaseTrigger):
+    """Tells a user's kill from a restart, a deploy, and a hand-over to another triggerer."""
+
+    @property
+    @abstractmethod
+    def _stops_on_kill(self) -> bool:
+        """Whether a kill is to stop anything."""
+
+    @property
+    @abstractmethod
+    def _what_goes_on(self) -> str:
+        """What is left alone when it was no kill, for the log."""
+
+    @abstractmethod
+    async def _stop(self) -> None:
+        """Stop what is waited for; raises nothing."""
+
+    async def on_kill(self) -> None:
+        """
+        Stop what is waited for if a user has killed the task (Airflow 3.3 and later).
+
+        Airflow 3.3 calls this also when another triggerer has taken the trigger over. Then the task is still deferred,
+        somebody is still on the phone, and nobody wants them hung up on.
+        """
+        if self._stops_on_kill:
+            await _see_through(self._stop_unless_deferred())
+
+    async def _stop_unless_deferred(self) -> None:
+        # Airflow says that it was a user. If its database does not answer, it is taken at its word.
+        if await self._task_state() == "deferred":
+            self.log.info("The task is still deferred: %s goes on.", self._what_goes_on)
+            return
+        await self._stop()
+
+    async def _on_cancel(self) -> None:
+        """To be called when ``run`` is cancelled: before Airflow 3.3 that is all one hears of a kill."""
+        if not hasattr(BaseTrigger, "on_kill") and self._stops_on_kill:
+            await _see_through(self._stop_if_not_deferred())
+
+    async def _stop_if_not_deferred(self) -> None:
+        # There, a user's kill and a triggerer's shutdown look the same, so only the task's state tells.
+        if await self._task_state() not in ("deferred", UNKNOWN):
+            await self._stop()
+
+    async def _task_state(self) -> str | None:
+        ti = getattr(self, "task_instance", None)
+        return UNKNOWN if ti is None else await asyncio.to_thread(state_within, ti, _STATE_SECONDS)
+
+
+async def _see_through(work: Coroutine[Any, Any, None]) -> None:
+    """
+    Do some work to its end.
+
+    Airflow cancels a trigger that it wants to be rid of again and again, once a second, until the trigger has ended,
+    and with it whatever ``on_kill`` waits for just then. A second is too short to be sure to stop a call.
+    """
+    task = asyncio.create_task(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
