@@ -196,14 +196,16 @@ class CallWaiter(BaseOperator):
             if self._tries_left(context):
                 raise BlandCallStillActiveError(
                     f"The trigger that waited for call {call_id} broke ({error}); its log says why. The call goes on, "
-                    "and the next try will wait for it without ringing again."
+                    "and the next try will wait for it without ringing again.",
+                    call_id=call_id,
                 ) from error
             if self.stop_on_timeout:
                 self._stop_after_timeout(call_id)
             raise BlandCallTimeoutError(
                 f"The trigger that waited for call {call_id} broke ({error}), and no retries are left. The call was "
                 f"{'stopped' if self.stop_on_timeout else 'left alone (stop_on_timeout=False)'}. Clear the task to get "
-                "its result; nobody will be rung again."
+                "its result; nobody will be rung again.",
+                call_id=call_id,
             ) from error
 
     def _recorded_call_id(self, context: Context) -> str | None:
@@ -236,13 +238,17 @@ class CallWaiter(BaseOperator):
         if decision is Verdict.REDIAL:
             raise BlandRedialError(
                 f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in redial_on. "
-                "The next try will ring again."
+                "The next try will ring again.",
+                call_id=call_id,
+                outcome=outcome,
             )
         if decision is Verdict.FAIL:
             raise BlandCallFailedError(
                 f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in fail_on. It is not rung "
                 "again. To ring again after such an outcome, put it into redial_on; to accept it, take it out of "
-                "fail_on."
+                "fail_on.",
+                call_id=call_id,
+                outcome=outcome,
             )
         return result
 
@@ -251,7 +257,8 @@ class CallWaiter(BaseOperator):
         if not self.stop_on_timeout:
             raise BlandCallStillActiveError(
                 f"Call {call_id} did not end in time, and goes on (stop_on_timeout=False). A retry waits for it again "
-                "without ringing."
+                "without ringing.",
+                call_id=call_id,
             )
         try:
             if not self.hook.stop_call(call_id)["stopped"]:
@@ -259,12 +266,20 @@ class CallWaiter(BaseOperator):
         except BlandError as error:
             raise BlandCallStillActiveError(
                 f"Call {call_id} did not end in time and could not be stopped: {error} A retry will look at it again "
-                "without ringing; stop it in Bland's dashboard if it must end now."
+                "without ringing; stop it in Bland's dashboard if it must end now.",
+                call_id=call_id,
+                status_code=error.status_code,
             ) from error
         message = f"Call {call_id} did not end in time and was stopped."
         if CallOutcome.CANCELED in self.redial_on:
-            raise BlandRedialError(f"{message} A retry may ring again (redial_on).")
-        raise BlandCallTimeoutError(f"{message} A longer timeout gives it more time; nobody is rung again.")
+            raise BlandRedialError(
+                f"{message} A retry may ring again (redial_on).", call_id=call_id, outcome=CallOutcome.CANCELED
+            )
+        raise BlandCallTimeoutError(
+            f"{message} A longer timeout gives it more time; nobody is rung again.",
+            call_id=call_id,
+            outcome=CallOutcome.CANCELED,
+        )
 
     def _stop_after_timeout(self, call_id: str) -> None:
         if not self.stop_on_timeout:
@@ -307,5 +322,6 @@ class CallWaiter(BaseOperator):
         if self._killed:
             self._stop_if_killed_by_user()
             raise BlandTaskKilledError(
-                f"The task was killed{f' while it waited for call {self._call_id}' if self._call_id else ''}."
+                f"The task was killed{f' while it waited for call {self._call_id}' if self._call_id else ''}.",
+                call_id=self._call_id,
             )

@@ -186,6 +186,8 @@ class CallCompletionSensor(BaseSensorOperator):
         if outcome in self.fail_on:
             reason = f" ({details['error_message']})" if details.get("error_message") else ""
             raise BlandCallFailedError(
-                f"Call {self.call_id} ended with outcome {outcome}{reason}, which is in fail_on."
+                f"Call {self.call_id} ended with outcome {outcome}{reason}, which is in fail_on.",
+                call_id=result["call_id"],
+                outcome=outcome,
             )
         return result

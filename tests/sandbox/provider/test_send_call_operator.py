@@ -73,8 +73,10 @@ def test_an_outcome_is_returned_as_data(bland: Control, number: str, outcome: st
 @BOTH_WAYS
 @pytest.mark.parametrize(("number", "outcome"), FAILURES)
 def test_an_outcome_in_fail_on_fails_for_good(bland: Control, number: str, outcome: str, deferrable: bool) -> None:
-    with pytest.raises(BlandCallFailedError, match=f"outcome {outcome}"):
-        task(number, deferrable=deferrable, retries=3).run()
+    ring = task(number, deferrable=deferrable, retries=3)
+    with pytest.raises(BlandCallFailedError, match=f"outcome {outcome}") as raised:
+        ring.run()
+    assert (raised.value.call_id, raised.value.outcome) == (ring.xcoms["call_id"], outcome)
 
 
 def test_fail_on_and_its_exceptions_are_the_users_choice(bland: Control) -> None:
@@ -196,8 +198,9 @@ def test_a_worker_lost_while_waiting_waits_again(bland: Control, mocker: Any) ->
 
 def test_a_redial_rings_on_the_next_try_only_while_there_is_one(bland: Control) -> None:
     ring = task("+14155550103", retries=1, redial_on=["no-answer"])
-    with pytest.raises(BlandRedialError, match="ring again"):
+    with pytest.raises(BlandRedialError, match="ring again") as raised:
         ring.run()
+    assert (raised.value.call_id, raised.value.outcome) == (ring.xcoms["call_id"], "no-answer")
     assert ring.run()["outcome"] == "no-answer"
     assert bland.rings("+14155550103") == 2
 
@@ -255,17 +258,20 @@ def test_another_number_on_a_later_try_is_neither_rung_nor_given_the_old_result(
 
 @BOTH_WAYS
 def test_a_call_that_outlasts_its_time_is_stopped(bland: Control, deferrable: bool) -> None:
-    with pytest.raises(BlandCallTimeoutError, match="was stopped"):
-        task("+14155550154", deferrable=deferrable, timeout=1.0).run()
+    ring = task("+14155550154", deferrable=deferrable, timeout=1.0)
+    with pytest.raises(BlandCallTimeoutError, match="was stopped") as raised:
+        ring.run()
+    assert (raised.value.call_id, raised.value.outcome) == (ring.xcoms["call_id"], "canceled")
     assert bland.live_calls() == []
 
 
 @BOTH_WAYS
 def test_a_call_may_go_on_after_its_time_and_a_retry_waits_for_it(bland: Control, deferrable: bool) -> None:
     ring = task("+14155550154", deferrable=deferrable, timeout=1.0, stop_on_timeout=False, retries=1)
-    with pytest.raises(BlandCallStillActiveError, match="goes on"):
+    with pytest.raises(BlandCallStillActiveError, match="goes on") as raised:
         ring.run()
     [call] = bland.live_calls()
+    assert (raised.value.call_id, raised.value.outcome) == (call["call_id"], None)
     bland.end(call["call_id"], "human")
     assert ring.run()["call_id"] == call["call_id"]
     assert bland.rings("+14155550154") == 1
