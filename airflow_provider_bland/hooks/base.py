@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, BlandSettings, base_url_of
 from airflow_provider_bland.hooks import form
+from airflow_provider_bland.tasks.channel import ask_airflow
 
 
 class HookBase(BaseHook):
@@ -55,15 +55,8 @@ class HookBase(BaseHook):
 
     async def aget_settings(self) -> BlandSettings:
         """As :attr:`settings`, for triggers: no blocking call on the event loop."""
-        if self._settings is None:
-            from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-
-            connection = await get_async_connection(self.bland_conn_id, hook=self)
-            extra = await get_async_extra_dejson(connection)
-            # Masking tells Airflow's supervisor, and blocks.
-            await asyncio.to_thread(_mask, connection, extra)
-            self._settings = self._read(connection, extra)
-        return self._settings
+        # Looking up, unpacking the extra and masking all talk to Airflow's supervisor.
+        return await ask_airflow(lambda: self.settings)
 
     def _read(self, connection: Any, extra: Mapping[str, Any]) -> BlandSettings:
         api_key = (connection.password or "").strip()
