@@ -19,7 +19,7 @@ CODE := airflow_provider_bland scripts tests benchmarks example_dags
 TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
 TESTS += $(filter-out $(TESTS) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: help demo up test lint unit chaos bench constraints clean
+.PHONY: help demo up test lint unit chaos distributed bench constraints clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -33,7 +33,7 @@ up: $(VENV)/.demo ## Airflow with its UI, the example DAGs and the sandbox, unti
 	@$(PY) scripts/up.py
 
 test: lint $(VENV)/.dev ## All checks: style, types, and tests up to a real Airflow
-	@$(PY) -m pytest -m 'not chaos' $(TESTS)
+	@$(PY) -m pytest -m 'not chaos and not distributed' $(TESTS)
 	@echo "make test: all checks passed."
 
 lint: $(VENV)/.dev ## Style and types
@@ -42,10 +42,13 @@ lint: $(VENV)/.dev ## Style and types
 	@MYPYPATH=scripts $(PY) -m mypy airflow_provider_bland scripts
 
 unit: $(VENV)/.dev ## The tests that need no Airflow processes (seconds)
-	@$(PY) -m pytest -m 'not chaos and not airflow' $(TESTS)
+	@$(PY) -m pytest -m 'not chaos and not distributed and not airflow' $(TESTS)
 
 chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under way (minutes)
 	@$(PY) -m pytest tests/chaos
+
+distributed: $(VENV)/.distributed ## The same on Celery, Redis and PostgreSQL, two of everything (half an hour; needs postgresql and redis-server)
+	@$(PY) -m pytest tests/distributed
 
 bench: $(VENV)/.dev ## Measure what waiting and importing cost, side by side with others
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
@@ -74,4 +77,8 @@ $(VENV)/.demo: $(VENV)/.made
 $(VENV)/.dev: $(VENV)/.made
 	@echo "Installing Airflow, the provider and the test tools into $(VENV), once. This takes a minute or two."
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.distributed: $(VENV)/.dev
+	@$(PIP) --editable '.[dev,distributed]'
 	@touch $@

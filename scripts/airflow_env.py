@@ -85,7 +85,7 @@ def migrate(env: Mapping[str, str]) -> None:
     home = Path(env["AIRFLOW_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     database = home / DATABASE
-    template = _template_path()
+    template = _template_path() if env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith("sqlite") else None
     if not database.exists() and template is not None and template.exists():
         shutil.copyfile(template, database)
         return

@@ -1,0 +1,159 @@
+"""B. Components die, freeze, are shut down and come back, while callees are on the line."""
+
+from __future__ import annotations
+
+import pytest
+from chaos_runs import HANGS, PATIENCE
+from distributed_world import DistributedWorld
+from processes import wait_until
+
+BOTH = ("ring_sync", "ring_deferred")
+
+
+def test_a_worker_killed_while_it_waits(world: DistributedWorld) -> None:
+    [run] = world.start_talking("ring_sync")
+    world.stack.worker_of(run.process()).kill()
+    run.wait("running", try_number=2)
+    world.stack.revive()
+    world.prove_nobody_was_cut_off("B. SIGKILL of the worker that waits", [run])
+
+
+def test_a_worker_killed_while_it_places(world: DistributedWorld) -> None:
+    run = world.run("ring_sync", HANGS)
+    run.wait_for_ring()
+    world.stack.worker_of(run.process()).kill()
+    world.stack.revive()
+    run.wait("running", try_number=2)
+    wait_until(lambda: run.record().get("call_id"), PATIENCE, f"the second try of {run} to find the call")
+    run.end_calls()
+    run.finished("success")
+    run.prove("B. SIGKILL of the worker that places, the reply still to come")
+
+
+@pytest.mark.parametrize("victim", ["triggerer", "triggerer-2"])
+def test_a_triggerer_killed(world: DistributedWorld, victim: str) -> None:
+    runs = world.start_talking("ring_deferred", "ring_deferred")
+    world.stack.component(victim).kill()
+    world.stack.revive()
+    world.prove_nobody_was_cut_off(f"B. SIGKILL of {victim}, and its return", runs)
+
+
+def test_a_frozen_triggerer(world: DistributedWorld) -> None:
+    [run] = world.start_talking("ring_deferred")
+    owner = run.instance()["triggerer_job"]["id"]
+    # Which of the two has it, their job ids tell: the younger job is the later process.
+    for name in ("triggerer", "triggerer-2"):
+        world.stack.component(name).freeze()
+        try:
+            moved = _moves(world, run, owner)
+        finally:
+            world.stack.component(name).thaw()
+        if moved:
+            break
+    world.prove_nobody_was_cut_off("B. a triggerer freezes beyond its threshold, and thaws", [run])
+
+
+def _moves(world: DistributedWorld, run: object, owner: object) -> bool:
+    from chaos_runs import Run
+    from processes import WaitError
+
+    assert isinstance(run, Run)
+    try:
+        wait_until(
+            lambda: (run.instance()["triggerer_job"] or {}).get("id"),
+            30,
+            "the trigger to move",
+            accept=lambda job: job and job != owner,
+        )
+    except WaitError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["scheduler", "dag-processor", "api-server"])
+def test_a_frozen_component(world: DistributedWorld, name: str) -> None:
+    runs = world.start_talking(*BOTH)
+    component = world.stack.component(name)
+    component.freeze()
+    frozen_for = 16.0  # beyond every threshold of this stack
+    clock = world.sandbox.requests
+    seen = clock()["total"]
+    try:
+        # The calls are looked at all the while; so the passing of time is seen by counting looks.
+        looks = int(frozen_for / 0.5)
+        wait_until(lambda: clock()["total"] - seen, 120, "looks at the calls", accept=lambda total: total >= looks)
+    finally:
+        component.thaw()
+    world.stack.revive()
+    world.prove_nobody_was_cut_off(f"B. {name} freezes beyond its threshold, and thaws", runs)
+
+
+def test_a_frozen_worker(world: DistributedWorld) -> None:
+    [run] = world.start_talking("ring_sync")
+    worker = world.stack.worker_of(run.process())
+    worker.freeze()
+    try:
+        run.wait("up_for_retry", "running", "queued", "scheduled", try_number=2)
+    finally:
+        worker.thaw()
+    run.wait("running", try_number=2)
+    world.stack.revive()
+    world.prove_nobody_was_cut_off("B. a worker freezes past its heartbeat, and thaws", [run])
+
+
+@pytest.mark.parametrize("api", ["up", "slow", "frozen", "down"])
+def test_everything_is_shut_down(world: DistributedWorld, api: str) -> None:
+    runs = world.start_talking(*BOTH)
+    server = world.stack.component("api-server")
+    if api == "slow":
+        world.stack.door.delay = 3.0
+    elif api == "frozen":
+        server.freeze()
+    elif api == "down":
+        server.kill()
+    others = [component for component in world.stack.components if component is not server]
+    # As a pod's end does: the whole session of each component gets the signal.
+    for component in others:
+        component.request_stop()
+    for component in others:
+        component.terminate(grace=20)
+    assert world.on_the_phone(runs) == len(runs), "a shutdown hung up"
+    world.stack.door.delay = 0.0
+    if api == "frozen":
+        server.thaw()
+    world.stack.revive()
+    for run in runs:
+        run.wait("running", "deferred")
+    world.prove_nobody_was_cut_off(f"B. SIGTERM to everything with the API server {api}, and a new start", runs)
+
+
+@pytest.mark.parametrize("service", ["postgres", "redis"])
+def test_a_service_restarts(world: DistributedWorld, service: str) -> None:
+    runs = world.start_talking(*BOTH)
+    world.stack.component(service).terminate(grace=10)
+    world.stack.revive()
+    world.prove_nobody_was_cut_off(f"B. {service} restarts", runs)
+
+
+def test_services_restart_while_a_call_is_placed(world: DistributedWorld) -> None:
+    run = world.run("ring_deferred", HANGS)
+    run.wait_for_ring()
+    world.stack.component("postgres").terminate(grace=10)
+    world.stack.revive()
+    wait_until(lambda: run.record().get("call_id"), PATIENCE, f"{run} to know its call")
+    run.end_calls()
+    run.finished("success")
+    run.prove("B. PostgreSQL restarts while a call is placed and its reply is lost")
+
+
+def test_a_rolling_deploy(world: DistributedWorld) -> None:
+    runs = world.start_talking(*BOTH)
+    source = world.stack.dags_folder / "chaos.py"
+    changed = f"{source.read_text()}\nVERSION = 2\n"
+    for component in world.stack.components:
+        component.terminate(grace=20)
+        component.start()
+        world.stack.revive()
+        assert world.on_the_phone(runs) == len(runs), f"the deploy of {component.name} hung up"
+    world.stack.add_dag("chaos", changed, dag_id="crowd_200")
+    world.prove_nobody_was_cut_off("B. a rolling deploy, component by component, with a changed DAG", runs)
