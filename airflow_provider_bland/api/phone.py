@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 _ALLOWED: Final = re.compile(r"\+?[0-9 ().\-]+")
@@ -93,16 +94,20 @@ def mask_number(number: Any) -> str:
     return "".join(masked)
 
 
-def mask_numbers_in(text: str) -> str:
-    """Hide the phone numbers in somebody else's sentence, such as an error message of Bland that quotes one."""
+def mask_numbers_in(text: str, mask: Callable[[str], str] = mask_number) -> str:
+    """
+    Hide the phone numbers in somebody else's sentence, such as an error message of Bland that quotes one.
+
+    :param mask: what becomes of a number.
+    """
 
     def hide(match: re.Match[str]) -> str:
         found = match.group(1)
         if _DATE.match(found):
-            return found[:10] + mask_numbers_in(found[10:])
+            return found[:10] + mask_numbers_in(found[10:], mask)
         digits = sum(character.isdigit() for character in found)
         # Fewer digits are codes; more are ids, or with blanks several numbers side by side.
         number = digits >= 10 if digits <= _MOST_DIGITS else " " in found
-        return mask_number(found) if number or (found.startswith("+") and digits >= _FEWEST_DIGITS) else found
+        return mask(found) if number or (found.startswith("+") and digits >= _FEWEST_DIGITS) else found
 
     return _NUMBER_IN_TEXT.sub(hide, text)

@@ -9,9 +9,10 @@ from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.hooks.agents import AgentMethods
 from airflow_provider_bland.hooks.batches import BatchMethods
 from airflow_provider_bland.hooks.calls import CallMethods
+from airflow_provider_bland.hooks.many import ManyCallsMethods
 
 
-class BlandHook(CallMethods, BatchMethods, AgentMethods):
+class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods):
     """
     Talks to Bland AI.
 

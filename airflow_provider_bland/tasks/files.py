@@ -6,6 +6,7 @@ Paths are Airflow's ``ObjectStoragePath``; its connection decides about the cred
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -140,6 +141,52 @@ def _abandon(fs: AbstractFileSystem, handle: Any, temporary: str) -> None:
             fs.rm_file(temporary)
     except OSError as error:
         log.warning("An unfinished file is left behind as %s (%s). It can be deleted.", temporary, error)
+
+
+class Tally:
+    """A handle for writing that knows how much went through it, and its SHA-256."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._hash = hashlib.sha256()
+        self.closed = False
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        """Write bytes."""
+        view = memoryview(data)
+        self._hash.update(view)
+        self.size += view.nbytes
+        self._handle.write(view.tobytes() if not isinstance(data, bytes) else data)
+        return view.nbytes
+
+    def tell(self) -> int:
+        """Bytes so far."""
+        return self.size
+
+    def flush(self) -> None:
+        """Nothing is kept back here; the file is flushed when it is whole."""
+
+    def close(self) -> None:
+        """The file is closed by whoever opened it."""
+        self.closed = True
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def readable(self) -> bool:
+        """It is not."""
+        return False
+
+    def seekable(self) -> bool:
+        """It is not."""
+        return False
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far, as hex."""
+        return self._hash.hexdigest()
 
 
 def parent_of(name: str) -> str:

@@ -111,19 +111,30 @@ def _json_cell(kind: str, value: Any) -> Any:
     if kind == "decimal":
         # At most 15 digits in a price or a duration: a float writes them as they are.
         return float(value)
-    return _text_cell(kind, value)
+    return text_cell(kind, value)
 
 
-def _text_cell(kind: str, value: Any) -> str:
+def text_cell(kind: str, value: Any) -> str:
+    """
+    A value as text, the same whether it is new or was read from a file of any format; nothing for null.
+
+    A text stays as it is, whatever the kind: it was written by us before.
+    """
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
     if kind == "timestamp":
         return moment_text(value)
     if kind == "boolean":
         return "true" if value else "false"
     if kind == "json":
         return canonical_json(value)
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if kind == "decimal":
+        exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+        # Without zeros at the end, which Parquet adds, and without an exponent.
+        return f"{exact.normalize():f}"
+    return str(value)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -147,10 +158,21 @@ class _Sink(Protocol):
 class TableWriter:
     """Takes rows for one file; made by :func:`writing`."""
 
-    def __init__(self, sink: _Sink, columns: Mapping[str, str] | None) -> None:
+    def __init__(self, sink: _Sink, columns: Mapping[str, str] | None, tally: files.Tally) -> None:
         self._sink = sink
         self._columns = columns
+        self._tally = tally
         self.rows = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, once it is finished."""
+        return self._tally.size
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, as hex, once it is finished."""
+        return self._tally.sha256
 
     def write(self, row: Mapping[str, Any]) -> None:
         """
@@ -184,24 +206,23 @@ def writing(
     if columns is None and found != "jsonl":
         raise BlandValidationError("columns", f"are missing: a {found} file has them from the start.")
     with files.replacing(path, owner=owner) as handle:
+        tally = files.Tally(handle)
         if path.name.endswith(".gz") and found != "parquet":
             # Neither time nor name in its head, so that the same rows give the same bytes.
-            with gzip.GzipFile(filename="", fileobj=handle, mode="wb", mtime=0, compresslevel=6) as packed:
-                yield from _sinking(cast(BinaryIO, packed), columns, found)
+            with gzip.GzipFile(filename="", fileobj=tally, mode="wb", mtime=0, compresslevel=6) as packed:
+                sink = _sink(cast(BinaryIO, packed), columns, found)
+                yield TableWriter(sink, columns, tally)
+                sink.finish()
         else:
-            yield from _sinking(handle, columns, found)
+            sink = _sink(cast(BinaryIO, tally), columns, found)
+            yield TableWriter(sink, columns, tally)
+            sink.finish()
 
 
-def _sinking(handle: BinaryIO, columns: Mapping[str, str] | None, file_format: str) -> Iterator[TableWriter]:
-    sink: _Sink
+def _sink(handle: BinaryIO, columns: Mapping[str, str] | None, file_format: str) -> _Sink:
     if file_format == "parquet":
-        sink = _ParquetSink(handle, columns or {})
-    elif file_format == "csv":
-        sink = _CsvSink(handle, columns or {})
-    else:
-        sink = _JsonLinesSink(handle, columns)
-    yield TableWriter(sink, columns)
-    sink.finish()
+        return _ParquetSink(handle, columns or {})
+    return _CsvSink(handle, columns or {}) if file_format == "csv" else _JsonLinesSink(handle, columns)
 
 
 def write_rows(
@@ -216,7 +237,7 @@ def write_rows(
     with writing(path, columns, file_format=file_format, owner=owner) as table:
         for row in rows:
             table.write(row)
-    return Written(str(path), table.rows, int(files.filesystem(path).size(path.path) or 0))
+    return Written(str(path), table.rows, table.size)
 
 
 class _JsonLinesSink:
@@ -257,7 +278,7 @@ class _CsvSink:
 
 
 def _csv_cell(kind: str, value: Any) -> str:
-    text = _text_cell(kind, value).replace("\x00", "�")
+    text = text_cell(kind, value).replace("\x00", "�")
     return guarded(text) if kind == "string" else text
 
 
@@ -305,7 +326,7 @@ def _parquet_cell(kind: str, value: Any) -> Any:
     if value is None:
         return None
     if kind == "json":
-        return canonical_json(value).encode("utf-8", "replace").decode()
+        return text_cell(kind, value).encode("utf-8", "replace").decode()
     if kind == "string":
         return str(value).encode("utf-8", "replace").decode()
     return value

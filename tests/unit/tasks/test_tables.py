@@ -98,7 +98,7 @@ def test_csv_is_safe_in_a_spreadsheet_and_leaves_numbers_alone(tmp_path: Path) -
     assert rows[0]["number"] == "+14155550100"
     assert rows[0]["note"] == '\'=cmd|"/c calc"!A0'
     assert (rows[0]["at"], rows[0]["day"]) == ("2026-11-25T06:30:00.000005Z", "2026-11-25")
-    assert rows[0]["price"] == "0.0170"
+    assert rows[0]["price"] == "0.017"
     assert rows[0]["done"] == "true"
     assert json.loads(rows[0]["data"]) == ROWS[0]["data"]
     assert rows[1]["note"] == 'half a ? pair, a \ufffd, a comma, a "quote"\r\nand a line'

@@ -1,0 +1,82 @@
+"""Many requests at once, in threads, with their results in order and only a few of them in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from airflow_provider_bland.api.endpoints import BlandRequest
+from airflow_provider_bland.api.settings import BlandSettings
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# So many are asked for ahead of the one whose turn it is, for each worker: one slow reply does not hold up the rest.
+_AHEAD: Final = 4
+
+
+class _StoppedError(BaseException):
+    """Nobody waits for the results any more."""
+
+
+class Senders:
+    """
+    Sends requests of several threads, over a connection of each.
+
+    :param settings: key, hosts and timeouts; looked up before, as Airflow is not to be asked from these threads.
+    """
+
+    def __init__(self, settings: BlandSettings) -> None:
+        self._settings = settings
+        self._mine = threading.local()
+        self._all: list[Any] = []
+        self._stopped = threading.Event()
+
+    def send(self, request: BlandRequest) -> Any:
+        """Send a request from the thread that calls, with the retries every request has."""
+        if self._stopped.is_set():
+            raise _StoppedError
+        transport = getattr(self._mine, "transport", None)
+        if transport is None:
+            from airflow_provider_bland.api.transport import SyncTransport
+
+            transport = self._mine.transport = SyncTransport(self._settings, sleep=self._sleep)
+            self._all.append(transport)
+        return transport.send(request)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise _StoppedError
+
+    def close(self) -> None:
+        """End every wait between attempts, and close the connections."""
+        self._stopped.set()
+        for transport in self._all:
+            transport.close()
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[tuple[T, R]]:
+    """
+    Do the work on each item, ``workers`` at a time.
+
+    :param work: called in threads. What it raises is raised when the item's turn comes, and ends everything.
+    :param items: read only a little ahead of what was taken from us.
+    :return: items with their results, in the order of the items.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="bland-export")
+    pending: deque[tuple[T, Future[R]]] = deque()
+    try:
+        for item in items:
+            pending.append((item, pool.submit(work, item)))
+            if len(pending) >= workers * _AHEAD:
+                first, future = pending.popleft()
+                yield first, future.result()
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result()
+    finally:
+        # Without waiting: a task that was killed has seconds.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,142 @@
+"""Leaving people out of the tables, before anything is written. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.phone import mask_numbers_in
+from airflow_provider_bland.calls.rows import CALL_COLUMNS, holds_speech
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "numbers": ("from_number", "to_number", "transferred_to"),
+    "transcripts": ("transcript",),
+    "variables": ("variables", "request_data"),
+    "recordings": ("recording_url",),
+}
+"""What ``redact`` may name beside columns, and the columns that are emptied for it."""
+
+# Without these a row cannot be found again, or read.
+_KEPT: Final = frozenset({"call_id", "created_at", "final", "completed", "queue_status", "outcome", "schema_version"})
+_NUMBER_KEYS: Final = frozenset(
+    {"phone_number", "from", "to", "short_from", "short_to", "transfer_phone_number", "transfer_list", "caller_id"}
+)
+REMOVED: Final = "[number]"
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """
+    What is left out.
+
+    :param columns: of the table ``calls`` that are emptied.
+    :param numbers: phone numbers go from every text too.
+    :param transcripts: so does what was said.
+    :param salt: makes hashes of numbers, to join by; empty: no hashes.
+    """
+
+    columns: frozenset[str] = frozenset()
+    numbers: bool = False
+    transcripts: bool = False
+    salt: str = ""
+
+    @classmethod
+    def read(cls, redact: Iterable[str], salt: str | None = None) -> Redaction:
+        """
+        Read the operator's arguments.
+
+        :raises BlandValidationError: names what is no group and no column.
+        """
+        names = [redact] if isinstance(redact, str) else list(redact)
+        columns: set[str] = set()
+        for name in names:
+            if name in GROUPS:
+                columns.update(GROUPS[name])
+            elif name in CALL_COLUMNS and name not in _KEPT:
+                columns.add(name)
+            else:
+                known = [*GROUPS, *(column for column in CALL_COLUMNS if column not in _KEPT)]
+                why = "cannot be left out" if name in _KEPT else "is no column"
+                raise BlandValidationError("redact", f"{name!r} {why}. Known: {', '.join(known)}.")
+        return cls(frozenset(columns), "numbers" in names, "transcripts" in names, salt or "")
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells two redactions apart without telling the salt."""
+        told = [sorted(self.columns), self.numbers, self.transcripts, bool(self.salt)]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+    def call(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row of the table ``calls`` as it may be written."""
+        found = dict(row)
+        found["from_number_hash"] = self.hash_of(row.get("from_number"))
+        found["to_number_hash"] = self.hash_of(row.get("to_number"))
+        if "metadata" in self.columns and isinstance(found.get("variables"), Mapping):
+            # Bland repeats it there.
+            found["variables"] = {name: value for name, value in found["variables"].items() if name != "metadata"}
+        for column in self.columns:
+            found[column] = None
+        if isinstance(found.get("extra"), Mapping) and self.transcripts:
+            kept = {name: value for name, value in found["extra"].items() if not holds_speech(name)}
+            found["extra"] = kept or None
+        if self.numbers:
+            own = _own_numbers(row)
+            for column, kind in CALL_COLUMNS.items():
+                if column not in _KEPT and not column.endswith("_hash") and kind in ("string", "json"):
+                    found[column] = _without_numbers(found.get(column), own)
+        return found
+
+    def turn(self, turn: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        A row of the table ``call_turns`` as it may be written.
+
+        :param row: the call's, not redacted.
+        """
+        found = dict(turn)
+        if self.transcripts:
+            found["text"] = None
+        elif self.numbers:
+            found["text"] = _without_numbers(found.get("text"), _own_numbers(row))
+        return found
+
+    def hash_of(self, number: Any) -> str | None:
+        """HMAC-SHA256 of a number in E.164 under the salt, as hex; ``None`` without a number or a salt."""
+        digits = re.sub(r"\D", "", number) if isinstance(number, str) else ""
+        if not self.salt or not digits:
+            return None
+        # Ten digits are a US number, with and without its country code in Bland's rows.
+        written = f"+1{digits}" if len(digits) == 10 and not number.strip().startswith("+") else f"+{digits}"
+        return hmac.new(self.salt.encode(), written.encode(), hashlib.sha256).hexdigest()
+
+
+def _own_numbers(row: Mapping[str, Any]) -> re.Pattern[str] | None:
+    """The call's own numbers in any spelling, with or without what comes before the last seven digits."""
+    spelled = []
+    for column in GROUPS["numbers"]:
+        digits = re.sub(r"\D", "", str(row.get(column) or ""))
+        if len(digits) >= 7:
+            tail = r"[ ().\-]*".join(digits[-7:])
+            before = "".join(rf"(?:{digit}[ ().\-]*)?" for digit in digits[:-7])
+            spelled.append(rf"\+?\(?{before}{tail}(?!\d)")
+    return re.compile("|".join(spelled)) if spelled else None
+
+
+def _without_numbers(value: Any, own: re.Pattern[str] | None) -> Any:
+    if isinstance(value, str):
+        text = own.sub(REMOVED, value) if own else value
+        return mask_numbers_in(text, lambda number: REMOVED)
+    if isinstance(value, Mapping):
+        return {
+            _without_numbers(name, own): None if name in _NUMBER_KEYS else _without_numbers(entry, own)
+            for name, entry in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_without_numbers(entry, own) for entry in value]
+    if own and isinstance(value, int) and not isinstance(value, bool) and own.fullmatch(str(value)):
+        return None
+    return value

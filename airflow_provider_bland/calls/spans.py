@@ -1,0 +1,141 @@
+"""Spans of time: what a run exports, how it is cut into files, and how Bland is asked for a part of a day. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+_NAME: Final = re.compile(r"(\d{8}T\d{6}(?:\.\d{6})?Z)-(\d{8}T\d{6}(?:\.\d{6})?Z)")
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+# How fine a busy span is cut at most.
+_FINEST: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """From ``start`` until just before ``end``; both aware, in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        """Bring both ends to UTC."""
+        object.__setattr__(self, "start", self.start.astimezone(UTC))
+        object.__setattr__(self, "end", self.end.astimezone(UTC))
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def overlaps(self, other: Span) -> bool:
+        """Whether a moment is in both."""
+        return self.start < other.end and other.start < self.end
+
+    @property
+    def name(self) -> str:
+        """As part of a file's name: ``20261125T090000Z-20261125T100000Z``."""
+        return f"{_compact(self.start)}-{_compact(self.end)}"
+
+    @classmethod
+    def named(cls, name: str) -> Span | None:
+        """Read :attr:`name`; ``None`` if it is none."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return None
+        try:
+            return cls(*(datetime.fromisoformat(text) for text in found.groups()))
+        except ValueError:
+            return None
+
+    def days(self) -> Iterator[Span]:
+        """The part of each UTC day."""
+        begin = self.start
+        while begin < self.end:
+            end = min(self.end, start_of_day(begin) + _DAY)
+            yield Span(begin, end)
+            begin = end
+
+    def grown_over(self, others: Iterable[Span]) -> Span:
+        """The least span that holds this one and, wholly, each of the others that it meets."""
+        grown, left = self, list(others)
+        while meeting := [other for other in left if other.overlaps(grown)]:
+            left = [other for other in left if other not in meeting]
+            grown = Span(
+                min(grown.start, *(other.start for other in meeting)), max(grown.end, *(other.end for other in meeting))
+            )
+        return grown
+
+    def parts(self) -> list[Span]:
+        """Finer spans: hours of the clock; of an hour or less, halves of the clock's; none if it is fine enough."""
+        step = _HOUR
+        while step > _FINEST:
+            found = list(self._cut(step))
+            if len(found) > 1:
+                return found
+            step /= 2
+        return []
+
+    def _cut(self, step: timedelta) -> Iterator[Span]:
+        begin, midnight = self.start, start_of_day(self.start)
+        while begin < self.end:
+            end = min(self.end, midnight + ((begin - midnight) // step + 1) * step)
+            yield Span(begin, end)
+            begin = end
+
+
+def _compact(moment: datetime) -> str:
+    return moment.strftime("%Y%m%dT%H%M%S.%fZ" if moment.microsecond else "%Y%m%dT%H%M%SZ")
+
+
+def start_of_day(moment: datetime) -> datetime:
+    """Midnight, in UTC, before a moment."""
+    return datetime.combine(moment.astimezone(UTC).date(), time(), UTC)
+
+
+# --- asking for updates -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateQuery:
+    """
+    Filters of the list for "changed since", where Bland takes only days.
+
+    A day begins at another hour in another time zone, so a zone makes it any hour of ours.
+
+    :param filters: ``update_start_date``, ``update_end_date`` and ``timezone``.
+    :param safe: nothing is missed even if Bland should not apply ``timezone`` to these filters; it does not say.
+    """
+
+    filters: dict[str, Any]
+    safe: bool
+
+
+def update_queries(span: Span) -> list[UpdateQuery]:
+    """
+    How to ask for what changed since the beginning of a span, and at least until its end: the closest question first.
+
+    :return: the last one is safe. The others are closer, and to be used if Bland is seen to apply the time zone.
+    """
+    hour = span.start.hour
+    day = span.start.date()
+    west = min(hour, 12)
+    safe = UpdateQuery(
+        _update_filters(day, span.end.date(), f"Etc/GMT+{west}" if west else "UTC"),
+        safe=True,
+    )
+    if hour <= 12:
+        return [safe]
+    east = 24 - hour
+    until = (span.end + timedelta(hours=east)).date()
+    return [UpdateQuery(_update_filters(day + _DAY, until, f"Etc/GMT-{east}"), safe=False), safe]
+
+
+def _update_filters(since: date, until: date, zone: str) -> dict[str, Any]:
+    return {
+        "update_start_date": since.isoformat(),
+        "update_end_date": max(since, until).isoformat(),
+        "timezone": zone,
+    }

@@ -1,0 +1,64 @@
+"""Many calls at once: counting, listing by slices of time, and reading the details of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from airflow_provider_bland.api import checks, endpoints
+from airflow_provider_bland.api.errors import BlandNotFoundError
+from airflow_provider_bland.api.fields import list_query
+from airflow_provider_bland.api.parallel import Senders, in_order
+from airflow_provider_bland.hooks.base import HookBase
+
+MAX_CONCURRENCY: Final = 64
+
+
+class ManyCallsMethods(HookBase):
+    """Methods of the hook about many calls."""
+
+    def count_calls(self, filters: Mapping[str, Any]) -> int | None:
+        """
+        How many calls fit filters, in one request.
+
+        :param filters: arguments of ``list_calls`` by name.
+        :return: ``None`` if Bland does not say.
+        """
+        page = self._send(endpoints.list_calls({**list_query(filters), "limit": 1}))
+        total = page.get("total_count")
+        return total if isinstance(total, int) else None
+
+    def get_calls(self, call_ids: list[str], concurrency: int = 8) -> list[dict[str, Any]]:
+        """
+        Read the details of several calls, some at a time.
+
+        :param call_ids: ids of the calls.
+        :param concurrency: how many requests are under way at once, 1 to 64.
+        :return: the details in the order of the ids; calls that Bland does not know are left out.
+        """
+        return [details for _, details in self.iter_details(call_ids, concurrency) if details is not None]
+
+    def iter_details(
+        self, call_ids: Iterable[str], concurrency: int = 8
+    ) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """
+        As :meth:`get_calls`, with only a few calls in memory at a time.
+
+        :param call_ids: ids of the calls; read a little ahead of what is taken.
+        :param concurrency: how many requests are under way at once, 1 to 64.
+        :return: ids with details, in the order of the ids; ``None`` for a call that Bland does not know.
+        """
+        workers = checks.checked("concurrency", checks.number(least=1, most=MAX_CONCURRENCY, whole=True), concurrency)
+        # Looked up here: Airflow is not to be asked from other threads.
+        senders = Senders(self.settings)
+
+        def read(call_id: str) -> dict[str, Any] | None:
+            try:
+                return dict(senders.send(endpoints.get_call(call_id)))
+            except BlandNotFoundError:
+                return None
+
+        try:
+            yield from in_order(read, call_ids, workers)
+        finally:
+            senders.close()

@@ -1,0 +1,309 @@
+"""
+Calls as files, partitioned by the UTC day a call was created.
+
+    calls/created_date=2026-11-25/part-20261125T090000Z-20261125T100000Z.jsonl    the calls created in that hour
+    calls/created_date=2026-11-25/_part-....json                                  its rows, bytes and digest
+    calls/created_date=2026-11-25/_manifest.json                                  all parts of the day, written last
+    call_turns/created_date=2026-11-25/part-....jsonl
+
+A part is named by the span of time it is about, so whoever writes it again replaces it, and two runs that are about
+different spans never write the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.calls.rows import CALL_COLUMNS, SCHEMA_VERSION, TURN_COLUMNS
+from airflow_provider_bland.calls.spans import Span
+from airflow_provider_bland.tasks import files
+from airflow_provider_bland.tasks.reading import read_rows
+from airflow_provider_bland.tasks.tables import text_cell, writing
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+log = logging.getLogger(__name__)
+
+TABLES: Final[Mapping[str, Mapping[str, str]]] = {"calls": CALL_COLUMNS, "call_turns": TURN_COLUMNS}
+MANIFEST: Final = "_manifest.json"
+EXPORT: Final = "_export.json"
+_PARTITION: Final = "created_date="
+_PROGRESS: Final = "_progress"
+_PENDING: Final = "_pending"
+
+Rows = tuple[Mapping[str, Any], list[Mapping[str, Any]]]
+"""A call's row and the rows of what was said in it."""
+
+
+class PartChangedError(Exception):
+    """Somebody else has replaced a part."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part as it was written: its span, and what its side file says."""
+
+    span: Span
+    about: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """Calls in it."""
+        return int(self.about["files"]["calls"]["rows"])
+
+
+class Partitions:
+    """
+    The files of one export.
+
+    :param root: the directory that the export has for itself.
+    :param file_format: ``jsonl``, ``csv`` or ``parquet``.
+    :param tables: names of :data:`TABLES`; ``calls`` is always one.
+    :param owner: who writes; see :func:`files.replacing`.
+    """
+
+    def __init__(self, root: ObjectStoragePath, file_format: str, tables: Iterable[str], owner: str) -> None:
+        self.root = root
+        self.file_format = file_format
+        self.tables = [name for name in TABLES if name in set(tables) or name == "calls"]
+        self.owner = owner
+
+    # --- the export as a whole ------------------------------------------------------------------------------------
+
+    def claim(self, settings: Mapping[str, Any]) -> None:
+        """
+        Make sure that the directory holds this export or nothing, and can be written to.
+
+        :param settings: what must stay the same from run to run, or the table would hold two kinds of rows.
+        :raises BlandValidationError: names the argument that differs.
+        """
+        ours = {"schema_version": SCHEMA_VERSION, "format": self.file_format, **settings}
+        path = self.root / EXPORT
+        try:
+            found = files.read_json(path)
+            if found is None:
+                files.write_json(path, ours, owner=self.owner)
+                return
+            # An older export says nothing about being allowed to write today.
+            files.write_json(self.root / _PROGRESS / f"{self.owner}.json", self.progress(), owner=self.owner)
+        except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+            raise BlandValidationError("path", f"{self.root} cannot be written to: {error}.") from error
+        if not isinstance(found, Mapping) or not isinstance(found.get("schema_version"), int):
+            raise BlandValidationError("path", f"{path} is not what this operator writes. Choose another path.")
+        if found["schema_version"] > SCHEMA_VERSION:
+            raise BlandValidationError(
+                "path",
+                f"its files have schema_version {found['schema_version']}, and this provider knows {SCHEMA_VERSION}. "
+                "Update airflow-provider-bland, or choose another path.",
+            )
+        for name, value in ours.items():
+            if name != "schema_version" and found.get(name) != value:
+                raise BlandValidationError(
+                    name, f"is {value!r}, but {self.root} was exported with {found.get(name)!r}. Choose another path."
+                )
+
+    def progress(self) -> dict[str, Any]:
+        """What an earlier try of the same task instance has finished."""
+        found = files.read_json(self.root / _PROGRESS / f"{self.owner}.json")
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    def save_progress(self, value: Mapping[str, Any] | None) -> None:
+        """Keep it, or with ``None`` forget it."""
+        path = self.root / _PROGRESS / f"{self.owner}.json"
+        if value is None:
+            files.remove(path)
+        else:
+            files.write_json(path, value, owner=self.owner)
+
+    def unsettled(self) -> dict[str, dict[str, Any]]:
+        """Calls that earlier runs left to later ones: by the name of the run's file."""
+        directory = self.root / _PENDING
+        found = {name: files.read_json(directory / name) for name in files.list_files(directory)}
+        return {name: value for name, value in found.items() if isinstance(value, Mapping)}
+
+    def leave_unsettled(self, name: str, value: Mapping[str, Any] | None) -> None:
+        """Leave calls to later runs, or take a file away whose calls were seen to."""
+        path = self.root / _PENDING / name
+        if value is None:
+            files.remove(path)
+        else:
+            files.write_json(path, value, owner=self.owner)
+
+    def directory(self, table: str, day: date) -> ObjectStoragePath:
+        """Where a day's files of a table are."""
+        return self.root / table / f"{_PARTITION}{day.isoformat()}"
+
+    def file_name(self, span: Span) -> str:
+        """Name of a part's file, in every table."""
+        return f"part-{span.name}.{self.file_format}"
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def parts(self, day: date) -> list[Part]:
+        """The finished parts of a day, by time."""
+        directory = self.directory("calls", day)
+        found = []
+        for name in files.list_files(directory):
+            if not name.startswith("_part-") or not name.endswith(".json"):
+                continue
+            span = Span.named(name.removeprefix("_part-").removesuffix(".json"))
+            about = files.read_json(directory / name) if span else None
+            if span is not None and isinstance(about, Mapping):
+                found.append(Part(span, about))
+        return sorted(found, key=lambda part: part.span)
+
+    def write(self, span: Span, rows: Iterable[Rows], *, unless_changed: Part | None = None) -> Part:
+        """
+        Write a part, in place of an older one of the same span.
+
+        :param rows: in the order of the calls' creation.
+        :param unless_changed: what the rows were made of.
+        :raises PartChangedError: if it is not there any more, as it was. Nothing is written then.
+        """
+        day = span.start.date()
+        not_final = 0
+        with ExitStack() as stack:
+            # Unwound from its end: what was said appears before the calls it was said in.
+            writers = {
+                table: stack.enter_context(
+                    writing(
+                        self.directory(table, day) / self.file_name(span),
+                        TABLES[table],
+                        file_format=self.file_format,
+                        owner=self.owner,
+                    )
+                )
+                for table in self.tables
+            }
+            for call, turns in rows:
+                writers["calls"].write(call)
+                not_final += call.get("final") in (False, "false")
+                for turn in turns if "call_turns" in writers else ():
+                    writers["call_turns"].write(turn)
+            if unless_changed is not None and self._part(span) != unless_changed:
+                raise PartChangedError(f"{self.file_name(span)} was replaced by somebody else meanwhile.")
+        about = {
+            "from": span.start.isoformat(),
+            "to": span.end.isoformat(),
+            "schema_version": SCHEMA_VERSION,
+            "files": {
+                table: {
+                    "name": self.file_name(span),
+                    "rows": writer.rows,
+                    "bytes": writer.size,
+                    "sha256": writer.sha256,
+                }
+                for table, writer in writers.items()
+            },
+            "not_final": not_final,
+        }
+        files.write_json(self.directory("calls", day) / f"_part-{span.name}.json", about, owner=self.owner)
+        return Part(span, about)
+
+    def read(self, part: Part) -> Iterator[Rows]:
+        """A part's rows as they were written, in their order."""
+        day = part.span.start.date()
+        turns = self._turns(part, day)
+        waiting = next(turns, None)
+        for call in self._rows("calls", part, day):
+            said = []
+            while waiting is not None and waiting["call_id"] == call["call_id"]:
+                said.append(waiting)
+                waiting = next(turns, None)
+            yield call, said
+
+    def _turns(self, part: Part, day: date) -> Iterator[Mapping[str, Any]]:
+        if "call_turns" in part.about["files"]:
+            yield from self._rows("call_turns", part, day)
+
+    def _rows(self, table: str, part: Part, day: date) -> Iterator[Mapping[str, Any]]:
+        path = self.directory(table, day) / self.file_name(part.span)
+        yield from read_rows(path, file_format=self.file_format, guarded_cells=True)
+
+    def merge(self, span: Span, changes: Mapping[str, Rows | None]) -> Part | None:
+        """
+        Put calls into a part, in place of older rows of theirs; ``None`` takes a call out.
+
+        :return: the part as it is now; ``None`` if there is no such part.
+        """
+        while (part := self._part(span)) is not None:
+            try:
+                return self.write(span, _merged(self.read(part), changes), unless_changed=part)
+            except PartChangedError as error:
+                log.info("%s Merging once more.", error)
+        return None
+
+    def _part(self, span: Span) -> Part | None:
+        about = files.read_json(self.directory("calls", span.start.date()) / f"_part-{span.name}.json")
+        return Part(span, about) if isinstance(about, Mapping) else None
+
+    def drop(self, part: Part) -> None:
+        """Delete a part whose calls are in another one."""
+        day = part.span.start.date()
+        files.remove(self.directory("calls", day) / f"_part-{part.span.name}.json")
+        for table in part.about["files"]:
+            files.remove(self.directory(table, day) / self.file_name(part.span))
+
+    def publish(self, day: date) -> None:
+        """
+        Write a day's manifests: which files make up the day. Always the last step.
+
+        Whoever else finishes a part of the day meanwhile does the same after it, and we look again after writing; so
+        whoever writes last has seen every part.
+        """
+        told: list[Part] | None = None
+        while (found := self.parts(day)) != told:
+            told = found
+            for table in self.tables:
+                entries = [
+                    {"from": part.about["from"], "to": part.about["to"], **part.about["files"][table]}
+                    for part in found
+                    if table in part.about["files"]
+                ]
+                manifest = {
+                    "schema_version": SCHEMA_VERSION,
+                    "table": table,
+                    "format": self.file_format,
+                    "columns": [[name, kind] for name, kind in TABLES[table].items()],
+                    "files": entries,
+                    "rows": sum(entry["rows"] for entry in entries),
+                    "not_final": sum(part.about["not_final"] for part in found),
+                }
+                files.write_json(self.directory(table, day) / MANIFEST, manifest, owner=self.owner)
+
+    def clean(self, days: Iterable[date]) -> None:
+        """Remove what a killed execution of the same owner had begun to write."""
+        for day in days:
+            for table in self.tables:
+                files.remove_leftovers(self.directory(table, day), self.owner)
+        for directory in (self.root, self.root / _PROGRESS, self.root / _PENDING):
+            files.remove_leftovers(directory, self.owner)
+
+
+def _merged(rows: Iterable[Rows], changes: Mapping[str, Rows | None]) -> Iterator[Rows]:
+    coming = sorted((entry for entry in changes.values() if entry is not None), key=_place)
+    for entry in rows:
+        while coming and _place(coming[0]) < _place(entry):
+            yield coming.pop(0)
+        if entry[0]["call_id"] not in changes:
+            yield entry
+    yield from coming
+
+
+def _place(entry: Rows) -> tuple[str, str]:
+    call = entry[0]
+    return text_cell("timestamp", call.get("created_at")), str(call["call_id"])
+
+
+def digest_of(row: Mapping[str, Any]) -> str:
+    """Of a row of the table ``calls``, the same whether it is new or was read again."""
+    cells = [text_cell(kind, row.get(name)) for name, kind in CALL_COLUMNS.items()]
+    return hashlib.sha256("\x1f".join(cells).encode("utf-8", "replace")).hexdigest()[:16]
