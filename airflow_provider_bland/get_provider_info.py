@@ -34,6 +34,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_provider_bland.operators.calls",
                     "airflow_provider_bland.operators.agents",
+                    "airflow_provider_bland.operators.exports",
                 ],
             }
         ],

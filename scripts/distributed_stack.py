@@ -126,7 +126,7 @@ class DistributedStack(AirflowStack):
 
     def wait_for_workers(self, timeout: float = 90) -> None:
         """Wait until all workers that are alive answer."""
-        from celery import Celery  # type: ignore[import-untyped]
+        from celery import Celery
 
         app = Celery(broker=self.env["AIRFLOW__CELERY__BROKER_URL"])
         expected = {f"celery@{worker.name}" for worker in self.workers if worker.alive}

@@ -127,7 +127,7 @@ class Partitions:
         """Calls that earlier runs left to later ones: by the name of the run's file."""
         directory = self.root / _PENDING
         found = {name: files.read_json(directory / name) for name in files.list_files(directory)}
-        return {name: value for name, value in found.items() if isinstance(value, Mapping)}
+        return {name: dict(value) for name, value in found.items() if isinstance(value, Mapping)}
 
     def leave_unsettled(self, name: str, value: Mapping[str, Any] | None) -> None:
         """Leave calls to later runs, or take a file away whose calls were seen to."""

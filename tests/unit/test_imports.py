@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"requests", "urllib3", "httpx", "phonenumbers", "fastapi", "uvicorn", "aiohttp", "pandas", "sqlalchemy"}
+HEAVY = {
+    "requests",
+    "urllib3",
+    "httpx",
+    "phonenumbers",
+    "fastapi",
+    "uvicorn",
+    "aiohttp",
+    "pandas",
+    "sqlalchemy",
+    "pyarrow",
+    "fsspec",
+}
 SCRIPT = """
 import json, sys
 from airflow.sdk import DAG, BaseOperator
@@ -25,6 +37,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
     [
         "airflow_provider_bland.operators.calls",
         "airflow_provider_bland.operators.agents",
+        "airflow_provider_bland.operators.exports",
         "airflow_provider_bland.sensors.calls",
         "airflow_provider_bland.triggers.calls",
         "airflow_provider_bland.hooks.bland",

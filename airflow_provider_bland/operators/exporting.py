@@ -1,0 +1,330 @@
+"""From Bland's list of calls to files: which calls, in what order, and what is left to a later run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_bland.api.calls import call_id_of, is_finished
+from airflow_provider_bland.api.times import parse_timestamp
+from airflow_provider_bland.calls.redaction import Redaction
+from airflow_provider_bland.calls.rows import call_row, created_at_of, shows_change, turn_rows
+from airflow_provider_bland.calls.spans import Span, start_of_day, update_queries
+from airflow_provider_bland.tasks.partitions import Part, Partitions, Rows, digest_of
+
+if TYPE_CHECKING:
+    from airflow_provider_bland.hooks.bland import BlandHook
+
+PART_CALLS: Final = 5000
+"""A span with more calls is cut; so many are fetched anew at most when a task is retried."""
+_LISTINGS: Final = 3
+_REPORT_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What is to be exported; fields as the arguments of ``ExportCallsOperator``."""
+
+    span: Span
+    filters: Mapping[str, Any]
+    redaction: Redaction
+    lookback: timedelta
+    give_up_after: timedelta
+    concurrency: int
+
+
+@dataclass
+class Counts:
+    """What a run did."""
+
+    calls: int = 0
+    turns: int = 0
+    late: int = 0
+    gone: int = 0
+    given_up: int = 0
+    requests: int = 0
+    days: set[date] = field(default_factory=set)
+    files: list[str] = field(default_factory=list)
+
+
+class Exporter:
+    """
+    One run of an export.
+
+    :param hook: where the calls are.
+    :param partitions: where they go.
+    :param plan: which of them.
+    :param log: a progress line a minute goes there.
+    :param check: called between calls; raises when the task has been killed.
+    """
+
+    def __init__(
+        self, hook: BlandHook, partitions: Partitions, plan: ExportPlan, log: Any, check: Callable[[], None]
+    ) -> None:
+        self._hook = hook
+        self._files = partitions
+        self._plan = plan
+        self._log = log
+        self._check = check
+        self._counts = Counts()
+        self._written: list[Span] = []
+        self._open: dict[str, str] = {}
+        self._merged: dict[str, list[str]] = {}
+        self._progress = _Progress(log)
+
+    def run(self) -> Counts:
+        """Export the span, and bring calls of earlier spans up to date."""
+        plan, partitions = self._plan, self._files
+        earlier = partitions.progress()
+        done = set(earlier.get("done") or ())
+        self._open.update(earlier.get("open") or {})
+        if done:
+            self._log.info("An earlier try has written %d parts already; going on after them.", len(done))
+        partitions.clean(day.start.date() for day in plan.span.days())
+        self._progress.expect(self._hook.count_calls(self._filters(plan.span)))
+        for day in plan.span.days():
+            self._export_day(day, done)
+        taken = {name: left for name, left in partitions.unsettled().items() if name != self._own_file}
+        self._late(taken)
+        self._give_up()
+        left = {"calls": self._open, "merged": self._merged} if self._open or self._merged else None
+        partitions.leave_unsettled(self._own_file, left)
+        for name in taken:
+            partitions.leave_unsettled(name, None)
+        for written in sorted(self._counts.days):
+            partitions.publish(written)
+        partitions.save_progress(None)
+        return self._counts
+
+    @property
+    def open(self) -> int:
+        """Calls that are left to later runs."""
+        return len(self._open)
+
+    @property
+    def _own_file(self) -> str:
+        return f"{self._plan.span.name}.json"
+
+    def _filters(self, span: Span, **more: Any) -> dict[str, Any]:
+        return {
+            **self._plan.filters,
+            "start_date": span.start,
+            "end_date": span.end,
+            "ascending": True,
+            "sort_by": "created_at",
+            **more,
+        }
+
+    # --- the span itself ------------------------------------------------------------------------------------------
+
+    def _export_day(self, day: Span, done: set[str]) -> None:
+        existing = self._files.parts(day.start.date())
+        # A part that somebody has cut differently is written anew as a whole, so that no call is in two.
+        whole = day.grown_over(part.span for part in existing)
+        pieces = list(self._cut(whole))
+        there = {part.span for part in existing}
+        for piece in pieces:
+            if piece.name in done and piece in there:
+                part = next(part for part in existing if part.span == piece)
+            else:
+                part = self._files.write(piece, self._rows_of(piece))
+                done.add(piece.name)
+                self._files.save_progress({"done": sorted(done), "open": self._open})
+            self._written.append(piece)
+            self._counts.calls += part.rows
+            for table, about in part.about["files"].items():
+                self._counts.files.append(str(self._files.directory(table, day.start.date()) / about["name"]))
+            self._counts.turns += int(part.about["files"].get("call_turns", {}).get("rows", 0))
+        for part in existing:
+            if part.span.overlaps(whole) and part.span not in pieces:
+                self._files.drop(part)
+        self._counts.days.add(day.start.date())
+
+    def _cut(self, span: Span) -> Iterator[Span]:
+        parts = span.parts()
+        if parts:
+            count = self._hook.count_calls(self._filters(span))
+            if count is None or count > PART_CALLS:
+                for part in parts:
+                    yield from self._cut(part)
+                return
+        yield span
+
+    def _rows_of(self, span: Span) -> Iterator[Rows]:
+        listed = sorted(self._listed(span), key=lambda entry: (entry[1], entry[0]))
+        created = dict(listed)
+        for call_id, details in self._hook.iter_details(created, self._plan.concurrency):
+            self._check()
+            self._progress.one_more()
+            rows = self._rows(call_id, details, created[call_id])
+            if rows is not None:
+                yield rows
+
+    def _listed(self, span: Span) -> list[tuple[str, datetime]]:
+        """Ids and times of the calls that were created in a span, all of them."""
+        found: dict[str, datetime] = {}
+        for _ in range(_LISTINGS):
+            total = 0
+            for row in self._hook.iter_calls(self._filters(span)):
+                total += 1
+                created = created_at_of(row) or span.start
+                call_id = call_id_of(row)
+                if call_id and created in span:
+                    found[call_id] = created
+            # When a call was deleted between two pages, the next page has moved on by one.
+            if total == (self._hook.count_calls(self._filters(span)) if total > 1000 else total):
+                break
+        return list(found.items())
+
+    def _rows(self, call_id: str, details: dict[str, Any] | None, created: datetime) -> Rows | None:
+        """What is written of a call; ``None`` if there is nothing to write yet."""
+        self._counts.requests += 1
+        self._open.pop(call_id, None)
+        if details is None:
+            self._counts.gone += 1
+            return None
+        if not is_finished(details):
+            self._open[call_id] = created.isoformat()
+            return None
+        row = call_row(details, datetime.now(UTC))
+        row["call_id"] = row["call_id"] or call_id
+        row["created_at"] = row["created_at"] or created
+        if not row["final"]:
+            self._open[call_id] = created.isoformat()
+        redaction = self._plan.redaction
+        return redaction.call(row), [redaction.turn(turn, row) for turn in turn_rows(details)]
+
+    # --- earlier spans --------------------------------------------------------------------------------------------
+
+    def _late(self, taken: Mapping[str, Mapping[str, Any]]) -> None:
+        """Look again at calls of earlier spans that were not final, have changed, or were not listed in time."""
+        wanted: dict[str, datetime] = {}
+        merged: dict[str, list[str]] = {}
+        for left in taken.values():
+            for call_id, created in dict(left.get("calls") or {}).items():
+                wanted[call_id] = datetime.fromisoformat(created)
+            merged.update(left.get("merged") or {})
+        for call_id, created in self._updated():
+            wanted[call_id] = created
+        lookback = Span(self._plan.span.start - self._plan.lookback, self._plan.span.start)
+        listed: dict[str, Mapping[str, Any]] = {}
+        if self._plan.lookback:
+            for row in self._hook.iter_calls(self._filters(lookback)):
+                moment, call_id = created_at_of(row), call_id_of(row)
+                if call_id and moment and moment in lookback and call_id not in wanted:
+                    listed[call_id] = row
+        moments = {call_id: created_at_of(row) for call_id, row in listed.items()}
+        moments |= {call_id: datetime.fromisoformat(created) for call_id, (created, _) in merged.items()}
+        moments |= wanted
+        for part, call_ids in self._by_part(
+            {call_id: moment for call_id, moment in moments.items() if moment is not None}
+        ):
+            self._check()
+            self._late_part(part, call_ids, wanted, listed, merged)
+
+    def _updated(self) -> Iterator[tuple[str, datetime]]:
+        """Calls of before the span that changed since its beginning."""
+        span = self._plan.span
+        earlier = {"end_date": span.start, "sort_by": "updated_at", "ascending": True}
+        for query in update_queries(span):
+            if not query.safe and not self._applies_zone(query.filters):
+                continue
+            for row in self._hook.iter_calls({**self._plan.filters, **query.filters, **earlier}):
+                created, call_id = created_at_of(row), call_id_of(row)
+                changed = parse_timestamp(row.get("updated_at"))
+                if call_id and created and created < span.start and (changed is None or changed >= span.start):
+                    yield call_id, created
+            return
+
+    def _applies_zone(self, filters: Mapping[str, Any]) -> bool:
+        """
+        Whether Bland takes the time zone into account for days of change: then more has changed since this day begins.
+
+        The day begins later in UTC, so if both counts are the same we cannot tell, and ask the safe question.
+        """
+        mine = {**self._plan.filters, **filters}
+        ours = self._hook.count_calls(mine)
+        theirs = self._hook.count_calls({**mine, "timezone": "UTC"})
+        return ours is not None and theirs is not None and ours > theirs
+
+    def _by_part(self, moments: Mapping[str, datetime]) -> Iterator[tuple[Part, list[str]]]:
+        days: dict[date, dict[str, datetime]] = {}
+        for call_id, moment in moments.items():
+            if not any(moment in span for span in self._written):
+                days.setdefault(start_of_day(moment).date(), {})[call_id] = moment
+        for day, calls in sorted(days.items()):
+            for part in self._files.parts(day):
+                if found := [call_id for call_id, moment in calls.items() if moment in part.span]:
+                    yield part, sorted(found, key=lambda call_id: (calls[call_id], call_id))
+
+    def _late_part(
+        self,
+        part: Part,
+        call_ids: list[str],
+        wanted: Mapping[str, datetime],
+        listed: Mapping[str, Mapping[str, Any]],
+        merged: Mapping[str, list[str]],
+    ) -> None:
+        created = {call_id: wanted.get(call_id) for call_id in call_ids}
+        written: dict[str, str] = {}
+        unchanged: set[str] = set()
+        for call, _ in self._files.read(part):
+            call_id = str(call["call_id"])
+            if call_id not in created:
+                continue
+            written[call_id] = digest_of(call)
+            if call_id in listed and not shows_change(listed[call_id], call):
+                unchanged.add(call_id)
+            if call_id in merged and merged[call_id][1] == written[call_id]:
+                unchanged.add(call_id)
+        due = [call_id for call_id in call_ids if call_id in wanted or call_id not in unchanged]
+        changes: dict[str, Rows | None] = {}
+        for call_id, details in self._hook.iter_details(due, self._plan.concurrency):
+            self._check()
+            row = listed.get(call_id)
+            moment = created[call_id] or (created_at_of(row) if row else None) or part.span.start
+            rows = self._rows(call_id, details, moment)
+            if rows is not None and digest_of(rows[0]) != written.get(call_id):
+                changes[call_id] = rows
+                # The next run makes sure that nobody who merged at the same time has undone it.
+                self._merged[call_id] = [moment.isoformat(), digest_of(rows[0])]
+        if changes and self._files.merge(part.span, changes) is not None:
+            self._counts.late += len(changes)
+            self._counts.days.add(part.span.start.date())
+
+    def _give_up(self) -> None:
+        """Let go of calls that have stayed open for too long; if they change after all, the sweep sees it."""
+        oldest = datetime.now(UTC) - self._plan.give_up_after
+        for call_id, created in list(self._open.items()):
+            if datetime.fromisoformat(created) < oldest:
+                del self._open[call_id]
+                self._counts.given_up += 1
+                self._log.warning("Call %s has not become final in %s; not waiting any longer.", call_id, oldest)
+
+
+class _Progress:
+    """A line a minute."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._begun = self._told = time.monotonic()
+        self._total: int | None = None
+        self._done = 0
+
+    def expect(self, total: int | None) -> None:
+        self._total = total
+
+    def one_more(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told < _REPORT_SECONDS:
+            return
+        self._told = now
+        rate = self._done / (now - self._begun)
+        left = ""
+        if self._total is not None and self._total > self._done:
+            left = f" of {self._total:,}, about {(self._total - self._done) / rate / 60:.0f} minutes left"
+        self._log.info("Exported %s calls%s (%.0f/s).", f"{self._done:,}", left, rate)
