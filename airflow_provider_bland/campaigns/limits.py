@@ -15,7 +15,8 @@ USD_PER_MINUTE: Final = 0.14
 USD_PER_RING: Final = 0.015
 
 
-def _whole(argument: str, value: Any, least: int) -> None:
+def whole_number(argument: str, value: Any, least: int) -> None:
+    """Refuse what is none, or too small."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BlandValidationError(argument, f"must be a whole number of at least {least}, not {value!r}.")
 
@@ -40,8 +41,8 @@ class ContactLimit:
     days: int
 
     def __post_init__(self) -> None:
-        _whole("ContactLimit.rings", self.rings, 1)
-        _whole("ContactLimit.days", self.days, 1)
+        whole_number("ContactLimit.rings", self.rings, 1)
+        whole_number("ContactLimit.days", self.days, 1)
         if self.days > 366:
             raise BlandValidationError("ContactLimit.days", f"must be at most 366, not {self.days}.")
 
@@ -73,7 +74,7 @@ class Budget:
         if self.calls is None and self.usd is None:
             raise BlandValidationError("budget", "limits nothing. Give calls, usd or both, or leave the budget out.")
         if self.calls is not None:
-            _whole("Budget.calls", self.calls, 1)
+            whole_number("Budget.calls", self.calls, 1)
         if self.usd is not None:
             _positive("Budget.usd", self.usd)
         _positive("Budget.usd_per_minute", self.usd_per_minute)
@@ -107,11 +108,11 @@ class Pacing:
     per_day: int | None = 100
 
     def __post_init__(self) -> None:
-        _whole("Pacing.concurrent", self.concurrent, 1)
+        whole_number("Pacing.concurrent", self.concurrent, 1)
         _positive("Pacing.per_second", self.per_second)
         for name in ("per_hour", "per_day"):
             if getattr(self, name) is not None:
-                _whole(f"Pacing.{name}", getattr(self, name), 1)
+                whole_number(f"Pacing.{name}", getattr(self, name), 1)
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ class FailureRate:
         _positive("FailureRate.rate", self.rate)
         if self.rate > 1:
             raise BlandValidationError("FailureRate.rate", f"is a share, so at most 1, not {self.rate!r}.")
-        _whole("FailureRate.of_last", self.of_last, 1)
-        _whole("FailureRate.at_least", self.at_least, 1)
+        whole_number("FailureRate.of_last", self.of_last, 1)
+        whole_number("FailureRate.at_least", self.at_least, 1)
         if self.at_least > self.of_last:
             raise BlandValidationError(
                 "FailureRate.at_least", f"must not exceed of_last ({self.of_last}), or it never stops anything."

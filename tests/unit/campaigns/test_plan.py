@@ -1,0 +1,76 @@
+"""The plan and the decision, wake by wake, with everything stored and read again between them."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_bland.api.calls import CallOutcome
+from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, Pacing
+from airflow_provider_bland.campaigns.deciding import decide
+from airflow_provider_bland.campaigns.plan import Plan
+from airflow_provider_bland.campaigns.recipients import Recipient
+from airflow_provider_bland.campaigns.rules import Rules
+
+START = datetime(2026, 3, 2, 10, tzinfo=UTC)  # a Monday
+OFFICE = CallingHours({"mon-fri": "09:00-18:00"})
+
+
+class Stored:
+    """Pages as an object store keeps them: bytes, each name once."""
+
+    def __init__(self) -> None:
+        self.pages: dict[int, str] = {}
+        self.loaded: list[int] = []
+
+    def load(self, page):
+        self.loaded.append(page)
+        return json.loads(self.pages[page])
+
+    def store(self, plan: Plan) -> str:
+        for number, page in plan.take_pages().items():
+            assert number not in self.pages
+            self.pages[number] = json.dumps(page)
+        return json.dumps(plan.head())
+
+
+def test_a_campaign_that_is_forgotten_and_read_again_between_all_wakes():
+    random_ = random.Random(1)
+    rules = Rules(
+        OFFICE, START, START + timedelta(days=4), max_attempts=3,
+        redial={"no-answer": timedelta(hours=4), "busy": timedelta(minutes=20)},
+        contact_limits=[ContactLimit(2, 1)], budget=Budget(calls=5000, usd=4000), pacing=Pacing(50, 2, 1000, 5000),
+    )  # fmt: skip
+    stored, plan = Stored(), None
+    plan = Plan(rules, stored)
+    zones = [("America/New_York",), ("America/Chicago", "America/New_York"), ("America/Los_Angeles",)]
+    for row in range(1000):
+        assert plan.add(Recipient(row, str(row), f"+1415555{row:04}", random_.choice(zones))) is None
+    plan.planned()
+    now, live, rung = START, [], []
+    outcomes = [CallOutcome.ANSWERED, CallOutcome.NO_ANSWER, CallOutcome.BUSY, CallOutcome.VOICEMAIL]
+    for _ in range(5000):
+        plan = Plan.load(rules, json.loads(stored.store(plan)), stored)
+        assert sum(plan.buckets.values()) + plan.waiting + len(plan.under_way) == plan.rows
+        decision = decide(plan, now)
+        for ring in decision.ring:
+            assert OFFICE.is_open(ring.at, ring.recipient.zones)
+            plan.placed(ring.recipient.row, ring.at)
+            live.append((ring.at + timedelta(seconds=random_.expovariate(1 / 60)), ring.recipient.row))
+            rung.append(ring)
+        if decision.done:
+            break
+        live.sort()
+        moments = [decision.wake_at] if decision.wake_at else []
+        if decision.wake_after:
+            moments.append(live[decision.wake_after - 1][0])
+        now = max(now, min(moments))
+        while live and live[0][0] <= now:
+            at, row = live.pop(0)
+            plan.ended(row, at, random_.choice(outcomes), price=0.1, seconds=60)
+    assert decision.done
+    assert list(plan.close(now)) == []
+    assert sum(plan.buckets.values()) == 1000
+    assert plan.purse.rings == len(rung) > 1000
+    assert round(plan.purse.spent, 6) == round(len(rung) * 0.1, 6)
