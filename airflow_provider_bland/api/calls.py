@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final
+
+from airflow_provider_bland.api.ids import is_usable_id
 
 
 class CallOutcome(StrEnum):
@@ -30,13 +33,28 @@ _COMPLETE: Final = frozenset({"complete", "completed", "complete_error"})
 _BROKEN: Final = frozenset({"pre_queue_error", "queue_error", "call_error"})
 # "user: ... \n assistant: ... \n user: ..."
 _SPEAKER: Final = re.compile(r"(?:^|\s)(user|assistant|robot|agent-action):")
+# A conversation shows itself early; whatever else a reply holds is not looked through.
+_MOST_LINES: Final = 5000
+_MOST_TEXT: Final = 100_000
 _TRANSCRIPT_FIELDS: Final = ("transcripts", "concatenated_transcript", "pathway_logs")
 
 
-def call_id_of(call: Mapping[str, Any]) -> str | None:
-    """A call's id; list rows may carry it as ``c_id`` instead of ``call_id``."""
+def call_id_of(call: Any) -> str | None:
+    """
+    A call's id; list rows may carry it as ``c_id`` instead of ``call_id``.
+
+    :param call: details, a list row, or whatever else came in its place.
+    :return: ``None`` if there is no id, or none that a path could hold.
+    """
+    if not isinstance(call, Mapping):
+        return None
     found = call.get("call_id") or call.get("c_id")
-    return str(found) if found else None
+    return found if is_usable_id(found) else None
+
+
+def _word(call: Mapping[str, Any], key: str) -> str | None:
+    value = call.get(key)
+    return value if isinstance(value, str) else None
 
 
 def is_finished(call: Mapping[str, Any]) -> bool:
@@ -45,7 +63,7 @@ def is_finished(call: Mapping[str, Any]) -> bool:
 
     ``status`` alone is not enough: it may say ``completed`` while the transcript is still being written.
     """
-    return call.get("completed") is True or call.get("queue_status") in _COMPLETE | _BROKEN
+    return call.get("completed") is True or _word(call, "queue_status") in _COMPLETE | _BROKEN
 
 
 def is_settled(call: Mapping[str, Any], *, wants_analysis: bool = False) -> bool:
@@ -57,7 +75,7 @@ def is_settled(call: Mapping[str, Any], *, wants_analysis: bool = False) -> bool
     """
     if not is_finished(call):
         return False
-    if call.get("queue_status") in _BROKEN:
+    if _word(call, "queue_status") in _BROKEN:
         return True
     # "completed" is authoritative where it disagrees with queue_status; the error values never need it.
     if call.get("completed") is False and call.get("queue_status") != "complete_error":
@@ -78,7 +96,7 @@ def outcome_of(call: Mapping[str, Any]) -> CallOutcome:
     answered_by = call.get("answered_by")
     if status in ("no-answer", "busy", "canceled"):
         return CallOutcome(status)
-    if status == "failed" or call.get("queue_status") in _BROKEN:
+    if status == "failed" or _word(call, "queue_status") in _BROKEN:
         return CallOutcome.FAILED
     if status not in (None, "completed") or not is_finished(call):
         return CallOutcome.UNKNOWN
@@ -95,13 +113,13 @@ def outcome_of(call: Mapping[str, Any]) -> CallOutcome:
 def _has_conversation(call: Mapping[str, Any]) -> bool:
     transcripts = call.get("transcripts")
     if isinstance(transcripts, Iterable) and not isinstance(transcripts, str | Mapping):
-        for line in transcripts:
+        for line in islice(transcripts, _MOST_LINES):
             if isinstance(line, Mapping) and line.get("user") == "user" and str(line.get("text") or "").strip():
                 return True
     text = call.get("concatenated_transcript")
     if not isinstance(text, str):
         return False
-    _, *parts = _SPEAKER.split(text)
+    _, *parts = _SPEAKER.split(text[:_MOST_TEXT])
     return any(who == "user" and said.strip() for who, said in zip(parts[::2], parts[1::2], strict=True))
 
 

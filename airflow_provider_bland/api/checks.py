@@ -14,11 +14,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.ids import is_usable_id
 from airflow_provider_bland.api.phone import to_e164
 
 Check = Callable[[Any], Any]
 
-_ID: Final = re.compile(r"[\w$.\-]+", re.ASCII)
 _TEMPLATE_HINT: Final = ". A template must render to JSON: '{{ ... | tojson }}'"
 _NOTHING: Final = frozenset({"", "none", "null"})
 
@@ -45,8 +45,8 @@ def identifier(argument: str, value: Any) -> str:
             argument,
             f"is {value!r}, not an id. If it comes from XCom, check that the upstream task ran and returned one.",
         )
-    if not _ID.fullmatch(text) or not text.strip(".") or text.lower() == "active":
-        raise BlandValidationError(argument, f"{text!r} is not an id of Bland's (letters, digits, '-', '_', '$').")
+    if not is_usable_id(text):
+        raise BlandValidationError(argument, f"{text[:50]!r} is not an id of Bland's (letters, digits, '-', '_', '$').")
     return text
 
 

@@ -211,3 +211,27 @@ def test_reading_changes_nothing() -> None:
     before = json.dumps(DETAILS)
     result_of(DETAILS)["summary"] = "Changed."
     assert json.dumps(DETAILS) == before
+
+
+ODD = [None, [], {}, "", "x", 0, 1e999, True, [["a"]], {"a": []}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("key", ["queue_status", "status", "answered_by", "completed", "transcripts", "analysis"])
+def test_whatever_a_field_holds_a_call_can_be_read(key: str, odd: Any) -> None:
+    call = {**DONE, key: odd}
+    assert is_finished(call) in (True, False)
+    assert is_settled(call, wants_analysis=True) in (True, False)
+    assert outcome_of(call) in list(CallOutcome)
+
+
+@pytest.mark.parametrize("odd", [*ODD[:4], 5, "../..", "a/b", "a\nb", "active", "..", {"id": "c-1"}, "c" * 201, "ü"])
+def test_an_id_that_no_path_could_hold_is_none(odd: Any) -> None:
+    assert call_id_of({"call_id": odd}) is None
+    assert call_id_of(odd) is None
+
+
+def test_a_conversation_is_looked_for_where_it_would_be() -> None:
+    endless = {**DONE, "answered_by": None, "concatenated_transcript": "assistant: x \n " * 2_000_000}
+    assert outcome_of(endless) is CallOutcome.UNKNOWN
+    assert outcome_of({**endless, "transcripts": [{"user": "assistant", "text": "x"}] * 1_000_000}) == "unknown"
