@@ -39,7 +39,12 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_bland.sensors.calls"]}],
-        "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_bland.triggers.calls"]}],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_provider_bland.triggers.calls", "airflow_provider_bland.triggers.pauses"],
+            }
+        ],
         "extra-links": ["airflow_provider_bland.links.bland.BlandCallLink"],
         "connection-types": [
             {
