@@ -121,7 +121,7 @@ class CallCompletionTrigger(KillGuard):
 
     async def _sleep_until(self, moment: float) -> None:
         # In slices: a clock that is set right meanwhile should not be missed for days.
-        while (left := moment - time.time()) > 0:
+        while (left := moment - time.time()) > 0:  # noqa: ASYNC110 - it is time that is waited for
             await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
     @property
