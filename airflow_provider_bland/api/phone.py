@@ -98,17 +98,18 @@ def checked_region(region: str | None) -> str | None:
     :return: the code, or ``None`` for refusing.
     :raises ValueError: if no such region has phone numbers.
     """
-    if region is None or (isinstance(region, str) and not region.strip()):
+    given: object = region
+    if given is None or given == "":
         return DEFAULT_REGION
-    if not isinstance(region, str):
-        raise ValueError(f"must be a region such as 'GB', or 'none', not {type(region).__name__}")
-    code = region.strip().upper()
+    if not isinstance(given, str):
+        raise ValueError(f"must be a region such as 'GB', or 'none', not {type(given).__name__}")
+    code = given.strip().upper()
     if code == "NONE":
         return None
     import phonenumbers
 
     if code not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{region[:20]!r} is no region such as 'US' or 'GB' (ISO 3166, two letters), nor 'none'")
+        raise ValueError(f"{given[:20]!r} is no region such as 'US' or 'GB' (ISO 3166, two letters), nor 'none'")
     return code
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 MAX_LENGTH: Final = 500
@@ -17,7 +17,10 @@ MAX_LENGTH: Final = 500
 # Masking never makes a text shorter by much, so what is cut off here would have been cut off there.
 _LOOKED_AT: Final = 4 * MAX_LENGTH
 _FEWEST_DIGITS: Final = 7
+_FEWEST_DIGITS_ALONE: Final = 10
 _MOST_DIGITS: Final = 15
+_ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_ENCODED_OR_DIGIT: Final = re.compile(r"%[0-9A-Fa-f]{2}|\d")
 
 # What stands between two digits of one number, in spellings that people and programs use: up to three at a time, so
 # that "(415) 555" and "%2B1%20(415)" hold together, and the numbers of a sentence do not.
@@ -56,14 +59,22 @@ def clean(text: Any, *, limit: int = MAX_LENGTH, secrets: Iterable[str | None] =
     return found[: limit - 3] + "..." if cut or len(found) > limit else found
 
 
-def mask_numbers_in(text: str) -> str:
+def mask_numbers_in(text: str, mask: Callable[[str], str] | None = None) -> str:
     """
     Hide the phone numbers in a text, but for the last four digits, however they are spelled.
 
     What has ten to fifteen digits is taken for a number, with a plus from seven; dates, addresses of machines and
     Bland's ids stay.
+
+    :param text: any text; the time taken grows with its length alone.
+    :param mask: what becomes of a number, if not that.
     """
-    return _LOOK.sub(_hidden, text)
+    hidden = mask or _all_but_four
+
+    def hide(match: re.Match[str]) -> str:
+        return hidden(match.group()) if _is_number(match) else match.group()
+
+    return _LOOK.sub(hide, text)
 
 
 def mask_number(number: Any) -> str:
@@ -108,22 +119,24 @@ def _printable(character: str) -> str:
     return " " if kind[0] == "C" or kind in ("Zl", "Zp") else character
 
 
-def _hidden(match: re.Match[str]) -> str:
-    found = match.group()
-    if match.lastgroup in ("id", "ip", "date") or match.group("number") is None:
-        return found
-    # Percent-encoded characters hold digits that are none of the number's.
-    digits = sum(character.isdigit() for character in re.sub(r"%[0-9A-Fa-f]{2}", "", found))
-    marked = match.group("plus") is not None
-    least = _FEWEST_DIGITS if marked else 10
+def _is_number(match: re.Match[str]) -> bool:
+    found = match.group("number")
+    if found is None:
+        return False
+    digits = _digits_in(found)
+    if match.group("plus") is not None:
+        return digits >= _FEWEST_DIGITS
     # A longer run without any gap is an id; with gaps it is several numbers side by side.
-    if digits < least or (digits > _MOST_DIGITS and not marked and found.isdigit()):
-        return found
-    return re.sub(r"%[0-9A-Fa-f]{2}|\d", _starred(digits - 4), found)
+    return digits >= _FEWEST_DIGITS_ALONE and not (digits > _MOST_DIGITS and found.isdigit())
 
 
-def _starred(hidden: int) -> Any:
-    left = hidden
+def _digits_in(number: str) -> int:
+    # Percent-encoded characters hold digits that are none of the number's.
+    return sum(character.isdigit() for character in _ENCODED.sub("", number))
+
+
+def _all_but_four(number: str) -> str:
+    left = _digits_in(number) - 4
 
     def star(match: re.Match[str]) -> str:
         nonlocal left
@@ -132,4 +145,4 @@ def _starred(hidden: int) -> Any:
         left -= 1
         return "*"
 
-    return star
+    return _ENCODED_OR_DIGIT.sub(star, number)
