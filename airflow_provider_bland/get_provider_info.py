@@ -33,6 +33,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     "airflow_provider_bland.operators.calls",
+                    "airflow_provider_bland.operators.campaigns",
                     "airflow_provider_bland.operators.agents",
                     "airflow_provider_bland.operators.exports",
                 ],
@@ -42,7 +43,10 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_provider_bland.triggers.calls", "airflow_provider_bland.triggers.pauses"],
+                "python-modules": [
+                    "airflow_provider_bland.triggers.calls",
+                    "airflow_provider_bland.triggers.campaigns",
+                ],
             }
         ],
         "extra-links": ["airflow_provider_bland.links.bland.BlandCallLink"],

@@ -81,6 +81,7 @@ class Ledger:
         self._folder = folder
         self._writer = writer
         self._next = 0
+        self._names = 0
         self.bytes_read = 0
         self.bytes_written = 0
 
@@ -149,7 +150,17 @@ class Ledger:
             raise LedgerBrokenError(f"A file of this campaign's ledger is missing: {segment.name}. Nobody was rung.")
         return found
 
+    def clear(self) -> None:
+        """Remove what an execution left behind that died before the campaign began."""
+        for segment in self._segments():
+            self._folder.remove(segment.name)
+
     # --- rows -----------------------------------------------------------------------------------------------------
+
+    def new_name(self, kind: str) -> str:
+        """A name for a chunk that nobody else, and no other execution, gives to one."""
+        self._names += 1
+        return f"{kind}/{self._next:08d}-{self._writer}-{self._names}.jsonl"
 
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write a chunk of rows, one JSON object a line."""
@@ -171,6 +182,21 @@ class Ledger:
             return [json.loads(line) for line in content.splitlines()]
         except ValueError as error:
             raise LedgerBrokenError(f"A file of this campaign's ledger cannot be read: {name} ({error}).") from None
+
+    def write_page(self, number: int, page: Mapping[str, Any]) -> None:
+        """Write a page of recipients, once."""
+        self._write(f"pages/{number:x}.json", page)
+
+    def read_page(self, number: int) -> dict[str, Any]:
+        """
+        Read a page of recipients.
+
+        :raises LedgerBrokenError: if it is not there.
+        """
+        found = self._read(f"pages/{number:x}.json")
+        if found is None:
+            raise LedgerBrokenError(f"A page of this campaign's ledger is missing: {number:x}. Nobody was rung.")
+        return found
 
     def remove(self, name: str) -> None:
         """Delete a chunk that is of no use any more."""

@@ -22,11 +22,7 @@ class IntentStore:
         return self._store is not None
 
     def load(self) -> CallRecord | None:
-        """
-        What an earlier execution wrote, ``None`` if none did.
-
-        :raises UnreadableRecordError: if it is nothing of ours: then there may be a call, or not.
-        """
+        """What an earlier execution wrote."""
         return CallRecord.from_json(self._store.get(STATE_KEY)) if self._store is not None else None
 
     def save(self, record: CallRecord | None) -> None:
@@ -39,3 +35,34 @@ class IntentStore:
         from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
 
         self._store.set(STATE_KEY, record.to_json(), retention=NEVER_EXPIRE)
+
+
+CAMPAIGN_KEY: Final = "bland_campaign"
+
+
+class CampaignPointer:
+    """
+    Where a task instance's campaign is kept: ``{"campaign", "path", "round", "max_tries"}``. Never the campaign itself.
+
+    :param context: Airflow's context. Before Airflow 3.3 there is no store, and the pointer is always empty.
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._store = context.get("task_state_store")
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
+
+    def load(self) -> dict[str, Any] | None:
+        """What an earlier execution wrote."""
+        found = self._store.get(CAMPAIGN_KEY) if self._store is not None else None
+        return dict(found) if isinstance(found, Mapping) else None
+
+    def save(self, pointer: Mapping[str, Any]) -> None:
+        """Write. Kept for as long as the DAG run: forgetting early could ring twice."""
+        if self._store is not None:
+            from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
+
+            self._store.set(CAMPAIGN_KEY, dict(pointer), retention=NEVER_EXPIRE)

@@ -14,6 +14,7 @@ from airflow_provider_bland.api.fields import AGENT_FIELDS, CALL_FIELDS
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.agents import ManageAgentOperator
 from airflow_provider_bland.operators.calls import SendCallOperator
+from airflow_provider_bland.operators.campaigns import CallCampaignOperator
 
 METHODS: dict[str, Callable[..., Any]] = {
     name: member
@@ -84,7 +85,9 @@ def test_every_argument_is_documented_and_nothing_else_is(name: str) -> None:
     assert summary.endswith((".", ";", ":")) or "\n\n" in doc
 
 
-@pytest.mark.parametrize("operator", [SendCallOperator, ManageAgentOperator], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "operator", [SendCallOperator, ManageAgentOperator, CallCampaignOperator], ids=lambda cls: cls.__name__
+)
 def test_every_argument_of_an_operator_is_documented(operator: type) -> None:
     documented = re.findall(r"^:param (\w+): \S", inspect.getdoc(operator) or "", re.MULTILINE)
     assert documented == [name for name in _arguments(operator.__init__) if name != "kwargs"]

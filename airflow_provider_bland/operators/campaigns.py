@@ -1,0 +1,266 @@
+"""Ring many people by the rules, in one task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
+from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
+from airflow_provider_bland.exceptions import BlandTaskKilledError
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.arguments import one_of, seconds
+from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.pauses import pause
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_bland.campaigns.deciding import Decision
+    from airflow_provider_bland.operators.conducting import Conductor
+
+
+class _Rows:
+    """Rows written into the DAG. Not a list, so that Airflow neither renders them nor shows them."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.rows = list(rows)
+
+    def __str__(self) -> str:
+        return f"{len(self.rows)} rows"
+
+
+class CallCampaignOperator(BaseOperator):
+    """
+    Ring many people by the rules, in one task: one row of results for each row of the recipients.
+
+    Waves are placed on a worker; in between the task waits in the triggerer, at the cost of one trigger. What has been
+    done is kept in a ledger beside the results, so that any later execution (a retry, a clear, another machine) goes on
+    where the last one ended, and nobody is rung again.
+
+    The result is ``{"rows", "buckets": {bucket: rows}, "rings", "cost_usd", "results", "manifest"}``.
+
+    :param recipients: rows (dicts), an ``XComArg`` of rows, a callable of the context that returns rows, or the path of
+        a CSV, JSON Lines or Parquet file on any storage Airflow reaches. Only a path is templated: a row is never
+        rendered.
+    :param call: arguments of the call, named as those of ``SendCallOperator``, the same for all. Not templated: its
+        ``{{names}}`` are Bland's variables, which Bland fills from the recipient's columns and ``variables``.
+    :param calling_hours: when somebody may be rung, by the wall clock of the callee. ``"always"`` must be written out.
+    :param results_path: folder of results, manifest and ledger. It must render the same on every try, and belong to one
+        campaign alone: use ``{{ run_id }}``, and in a mapped task ``{{ ti.map_index }}``. Templated.
+    :param number_column: column of the phone number. Default ``phone_number``. Templated.
+    :param key_column: column that names a recipient in the results. Default: the place of its row. Templated.
+    :param region: country (``US``) of numbers without a country code. Templated.
+    :param timezone_column: column with the callee's IANA time zone. Templated.
+    :param columns: argument of the call to the column it is taken from, row by row. Templated.
+    :param variables: further variables for Bland's ``{{names}}``, the same for all. Templated.
+    :param suppression: paths, and lists of numbers, of people who must not be rung. Templated.
+    :param history: folders of results of earlier campaigns, for ``contact_limits``. Templated.
+    :param contact_limits: at most so many rings to one number in so many days, earlier campaigns included.
+    :param redial: outcome to the delay after which to ring again.
+    :param max_attempts: rings of one recipient in all. Default 1.
+    :param budget: rings and money that may be spent.
+    :param pacing: how fast to ring. The defaults fit Bland's smallest plan.
+    :param stop_when: rate of failures that stops the campaign.
+    :param finish_by: nobody is rung at or after this moment; aware datetime or string. Default: seven days after the
+        campaign has begun. Templated.
+    :param results_format: ``jsonl``, ``csv`` or ``parquet``. Templated.
+    :param dispatch: ``calls`` places each call by itself; ``batches`` hands waves over to Bland.
+    :param dry_run: everything but ringing.
+    :param stop_on_kill: what a user's kill does: ``all`` hangs up on everybody, ``queued`` lets conversations end,
+        ``none`` leaves all calls alone.
+    :param on_existing: for a cleared task whose campaign had finished: ``reuse`` returns its result, ``again`` begins
+        another one.
+    :param on_ambiguous: for a recipient whose ring's reply was lost and whose call cannot be found: ``fail`` does not
+        ring again (bucket ``unsettled``), ``call_again`` does.
+    :param reconcile_timeout: seconds to look for such a call.
+    :param deferrable: wait in the triggerer. Without it a worker slot is held all the time.
+    :param poll_interval: seconds between looks at the calls.
+    :param settle_timeout: after the end of a call, seconds to wait for its ``analysis``.
+    :param bland_conn_id: connection of type ``bland``. Templated.
+    """
+
+    template_fields: Sequence[str] = (
+        "recipients", "number_column", "key_column", "region", "timezone_column", "columns", "variables", "suppression",
+        "history", "finish_by", "results_path", "results_format", "only_plan", "bland_conn_id",
+    )  # fmt: skip
+    template_fields_renderers = {"columns": "json", "variables": "json"}
+
+    def __init__(
+        self,
+        *,
+        recipients: Any,
+        call: dict[str, Any],
+        calling_hours: CallingHours | Mapping[str, Any] | str,
+        results_path: Any,
+        number_column: str = "phone_number",
+        key_column: str | None = None,
+        region: str | None = None,
+        timezone_column: str | None = None,
+        columns: dict[str, str] | None = None,
+        variables: dict[str, Any] | None = None,
+        suppression: Any = None,
+        history: Any = None,
+        contact_limits: Sequence[ContactLimit] = (),
+        redial: Mapping[str, timedelta] | None = None,
+        max_attempts: int = 1,
+        budget: Budget | None = None,
+        pacing: Pacing | None = None,
+        stop_when: FailureRate | None = None,
+        finish_by: str | datetime | None = None,
+        results_format: str = "jsonl",
+        dispatch: str = "calls",
+        dry_run: bool | str = False,
+        stop_on_kill: str = "all",
+        on_existing: str = "reuse",
+        on_ambiguous: str = "fail",
+        reconcile_timeout: float | timedelta = 60.0,
+        deferrable: bool = True,
+        poll_interval: float = 5.0,
+        settle_timeout: float = SETTLE_TIMEOUT,
+        bland_conn_id: str = BlandHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.recipients = _Rows(recipients) if isinstance(recipients, list | tuple) else recipients
+        self.call = call
+        self.calling_hours = CallingHours.of(calling_hours)
+        self.results_path = results_path
+        self.number_column = number_column
+        self.key_column = key_column
+        self.region = region
+        self.timezone_column = timezone_column
+        self.columns = columns
+        self.variables = variables
+        self.suppression = suppression
+        self.history = history
+        self.contact_limits = tuple(contact_limits)
+        self.redial = dict(redial or {})
+        self.max_attempts = max_attempts
+        self.budget = budget
+        self.pacing = pacing or Pacing()
+        self.stop_when = stop_when
+        self.finish_by = finish_by
+        self.results_format = results_format
+        self.dispatch = one_of("dispatch", dispatch, "calls", "batches")
+        self.only_plan = dry_run
+        self.stop_on_kill = one_of("stop_on_kill", stop_on_kill, "all", "queued", "none")
+        self.on_existing = one_of("on_existing", on_existing, "reuse", "again")
+        self.on_ambiguous = one_of("on_ambiguous", on_ambiguous, "fail", "call_again")
+        self.reconcile_timeout = seconds("reconcile_timeout", reconcile_timeout)
+        self.deferrable = deferrable
+        self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
+        self.settle_timeout = seconds("settle_timeout", settle_timeout)
+        self.bland_conn_id = bland_conn_id
+        self._conductor: Conductor | None = None
+        self._hook: BlandHook | None = None
+        self._ti: Any = None
+        self._killed = False
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        # A row's text is never rendered: whoever wrote it is not the author of the DAG. Nor are rows kept with the
+        # task's rendered fields. So only a path is rendered here; rows of an XComArg are fetched when they are needed.
+        if parent is self and not isinstance(self.recipients, str):
+            template_fields = [name for name in template_fields if name != "recipients"]
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+
+    @property
+    def hook(self) -> BlandHook:
+        """The hook of this operator's connection."""
+        if self._hook is None:
+            self._hook = BlandHook(self.bland_conn_id)
+        return self._hook
+
+    def is_killed(self) -> bool:
+        """Whether the task has been told to end."""
+        return self._killed
+
+    def rows_of(self, context: Context) -> Any:
+        """The recipients: rows, or a path to them."""
+        source = self.recipients
+        if isinstance(source, _Rows):
+            return source.rows
+        if callable(source):
+            return source(context)
+        return source if isinstance(source, str) else self.render_template(source, context)
+
+    # --- executions -----------------------------------------------------------------------------------------------
+
+    def execute(self, context: Context) -> Any:
+        """Begin the campaign, or go on with the one that an earlier execution began."""
+        return self._carry_on(context, None)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Take over from the trigger."""
+        over = event.get("over") if isinstance(event, Mapping) else None
+        return self._carry_on(context, [str(call_id) for call_id in over] if isinstance(over, list) else None)
+
+    def _carry_on(self, context: Context, over: list[str] | None) -> Any:
+        self._ti = context["ti"]
+        try:
+            return self._conduct(context, over)
+        except BlandError as error:
+            raise as_task_error(error) from error
+        finally:
+            if self._conductor is not None:
+                self._conductor.close()
+
+    def _conduct(self, context: Context, over: list[str] | None) -> Any:
+        from airflow_provider_bland.operators.planning import Opening
+
+        conductor = self._conductor = Opening(self, context).conductor()
+        while True:
+            conductor.collect(over)
+            decision = conductor.go_on()
+            if decision.done:
+                return self._finish(context, conductor)
+            if self.deferrable:
+                self._defer(conductor, decision)
+            self._wait(conductor, decision)
+            over = None
+
+    def _finish(self, context: Context, conductor: Conductor) -> dict[str, Any]:
+        from airflow_provider_bland.operators.finishing import finish
+
+        return finish(conductor, self.results_path, self.results_format)
+
+    # --- waiting --------------------------------------------------------------------------------------------------
+
+    def _defer(self, conductor: Conductor, decision: Decision) -> None:
+        from airflow_provider_bland.triggers.campaigns import CampaignTrigger
+
+        self.defer(
+            trigger=CampaignTrigger(
+                campaign=conductor.identity.key,
+                bland_conn_id=self.bland_conn_id,
+                call_ids=list(conductor.live),
+                enough=decision.wake_after,
+                wake_at=None if decision.wake_at is None else decision.wake_at.timestamp(),
+                poll_interval=self.poll_interval,
+                wants_analysis=conductor.template.wants_analysis,
+                settle_timeout=self.settle_timeout,
+                stop_on_kill=self.stop_on_kill,
+            ),
+            method_name="execute_complete",
+        )
+
+    def _wait(self, conductor: Conductor, decision: Decision) -> None:
+        wait = self.poll_interval
+        if decision.wake_at is not None:
+            left = (decision.wake_at - datetime.now(UTC)).total_seconds()
+            wait = left if not conductor.live else min(wait, left)
+        pause(wait, self._raise_if_killed)
+
+    def _raise_if_killed(self) -> None:
+        if self._killed:
+            raise BlandTaskKilledError("The task was killed while its campaign was under way.")
+
+    def on_kill(self) -> None:
+        """Stop."""
+        self._killed = True
