@@ -46,6 +46,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_provider_bland.triggers.calls",
                     "airflow_provider_bland.triggers.campaigns",
+                    "airflow_provider_bland.triggers.pauses",
                 ],
             }
         ],

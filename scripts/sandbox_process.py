@@ -101,14 +101,24 @@ class SandboxProcess:
 
     # --- control API --------------------------------------------------------------------------------------------
 
-    def request(self, method: str, path: str, json: object = None, params: Mapping[str, Any] | None = None) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        json: object = None,
+        params: Mapping[str, Any] | None = None,
+        timeout: float = 10,
+    ) -> Any:
         """
         Send a request, with the API key, and return the parsed reply.
 
+        :param timeout: seconds
         :raises requests.RequestException: if there is no reply, or one of 400 and above
         """
         headers = {"authorization": API_KEY}
-        reply = self._session.request(method, self.url + path, json=json, params=params, headers=headers, timeout=10)
+        reply = self._session.request(
+            method, self.url + path, json=json, params=params, headers=headers, timeout=timeout
+        )
         if not reply.ok:
             raise requests.HTTPError(f"{method} {path}: {reply.status_code} {reply.text[:1000]}", response=reply)
         return reply.json() if reply.content else None
@@ -133,6 +143,18 @@ class SandboxProcess:
     def reset(self) -> None:
         """Forget all calls, rings, requests and faults."""
         self.request("POST", "/sandbox/reset")
+
+    def now(self) -> float:
+        """Return what Bland's clock shows (a Unix time)."""
+        return float(self.request("GET", "/sandbox/clock")["unix"])
+
+    def advance(self, seconds: float) -> float:
+        """Let so many simulated seconds be over at once, with all that happens in them; return Bland's time then."""
+        return float(self.request("POST", "/sandbox/clock", json={"advance": seconds}, timeout=300)["unix"])
+
+    def describe(self, *callees: Mapping[str, Any]) -> None:
+        """Say who has which number: `phone_number`, and e.g. `timezone`, `hours`, `outcomes`, `persona`."""
+        self.request("POST", "/sandbox/callees", json={"callees": list(callees)}, timeout=60)
 
     def settings(self, **changes: Any) -> Any:
         """Change settings, e.g. `speed`."""

@@ -1,55 +1,68 @@
-"""Phone numbers: E.164, and hiding them. ``phonenumbers`` is heavy, so it is imported where a number is checked."""
+"""Phone numbers: E.164, and nothing but what was written. ``phonenumbers`` is heavy, so it is imported where needed."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import unicodedata
 from typing import Any, Final
+
+from airflow_provider_bland.api.text import mask_number, mask_numbers_in
+
+__all__ = ["DEFAULT_REGION", "checked_region", "mask_number", "mask_numbers_in", "same_number", "to_e164"]
+
+DEFAULT_REGION: Final = "US"
+"""Region of numbers without a country code, as Bland reads them (docs.bland.ai/api-v1/post/calls)."""
 
 _ALLOWED: Final = re.compile(r"\+?[0-9 ().\-]+")
 _FORMATTING: Final = re.compile(r"[ ().\-]")
 # A cell of a table that was read as a floating-point number: its last digit is none.
 _FLOAT: Final = re.compile(r"\d\.0")
-# After a "+" whatever follows is hidden, letters or not; without one, parts of ids are told from numbers by their ends.
-_NUMBER_IN_TEXT: Final = re.compile(r"(?<![\w\-+])(\+\(?\d[\d ().\-]{5,}\d|\(?\d[\d ().\-]{5,}\d(?![\w\-]))")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
-# Bland takes 7 to 15 digits (bland-api 1.3); some countries' plans hold shorter and longer ones.
+# Bland takes 7 to 15 digits (docs.bland.ai/api-v1/post/calls); some countries' plans hold shorter and longer ones.
 _FEWEST_DIGITS: Final = 7
 _MOST_DIGITS: Final = 15
+# Longer than any number with its formatting; what is longer is no number, and is not looked at.
+_LONGEST: Final = 64
+_EMPTY: Final = frozenset({"", "none", "null", "nan"})
+_DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d"), "-")
 
 
-def to_e164(number: Any) -> str:
+def to_e164(number: Any, region: str | None = DEFAULT_REGION) -> str:
     """
-    Bring a phone number into E.164 (``+14155550100``).
+    Bring a phone number into E.164 (``+14155550100``), or refuse it. It is never made into another number.
 
-    Follows the formats Bland documents: an international number with ``+``, or ten digits, which are taken as US;
-    blanks, brackets, dots and dashes are dropped. What Bland calls invalid is refused here, before it is dialled.
+    Blanks, brackets, dots, dashes, invisible characters and ``tel:`` are dropped, and so is one trunk zero behind a
+    country code (``+44 (0)20 ...``). What Bland calls invalid is refused here, before it is dialled
+    (docs.bland.ai/api-v1/post/calls).
 
-    :param number: string, or an integer of ten digits.
-    :raises ValueError: if nobody could dial it; the text says how to write it instead.
+    :param number: string with ``+`` and country code; without, a number of ``region``.
+    :param region: ISO 3166 code such as ``GB`` for numbers without a country code; for ``US`` these must be ten digits.
+        ``None`` refuses them.
+    :raises ValueError: if nobody could dial it, or it is unsure whom that would ring; the text says how to write it.
     """
-    if isinstance(number, bool) or not isinstance(number, str | int):
+    if isinstance(number, int) and not isinstance(number, bool):
+        raise ValueError(
+            "is a whole number, not a string: it may have lost a '+' or leading zeros on its way (in a template that "
+            "renders to Python's own types, or a spreadsheet). Keep phone numbers as strings, such as '+14155550100'"
+        )
+    if not isinstance(number, str):
         raise ValueError(f"must be a string such as '+14155550100', not {type(number).__name__}")
-    text = str(number).strip()
-    if not text or text.lower() in ("none", "null", "nan"):
+    text = _tidy(number)
+    if text.lower() in _EMPTY:
         raise ValueError("is empty. Give the number in E.164, such as '+14155550100'")
+    if len(text) > _LONGEST:
+        raise ValueError(f"cannot be dialled: it has {len(text)} characters")
     if not _ALLOWED.fullmatch(text):
         raise ValueError(
-            "may hold only digits, a leading '+', blanks, brackets, dots and dashes (no letters, no extensions)"
+            f"may hold only digits, a leading '+', blanks, brackets, dots and dashes{_stray(text)}. "
+            "Extensions cannot be dialled"
         )
     if text.startswith("-") or _FLOAT.fullmatch(text[-3:]):
         raise ValueError("looks like a negative or floating-point number. Keep phone numbers as strings")
     digits = _FORMATTING.sub("", text)
-    if not digits.startswith("+"):
-        # No area code of North America starts with 0 or 1: that is another country's number, written for use at home.
-        if len(digits) != 10 or digits[0] in "01":
-            raise ValueError(
-                "has no country code. Write it in E.164 with '+', such as '+14155550100'; "
-                "only ten-digit US numbers may leave it out"
-            )
-        digits = f"+1{digits}"
     import phonenumbers
 
+    if not digits.startswith("+"):
+        digits = _with_country_code(digits, region)
     try:
         parsed = phonenumbers.parse(digits, None)
     except phonenumbers.NumberParseException as error:
@@ -59,14 +72,89 @@ def to_e164(number: Any) -> str:
             f"cannot be dialled: country code +{parsed.country_code} has no numbers of {len(digits) - 1} digits in all"
         )
     written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    # A trunk prefix ("+49 (0)30...") is dropped, but only once: what is left must not begin with another.
-    if written != digits and phonenumbers.parse(written, None) != parsed:
-        raise ValueError("cannot be dialled: it has too many zeros after the country code")
+    if written != digits:
+        # phonenumbers takes off what it holds for a national prefix, and may add one: then somebody else would ring.
+        without_trunk_zero = f"+{parsed.country_code}{digits.removeprefix(f'+{parsed.country_code}').removeprefix('0')}"
+        if written != without_trunk_zero:
+            raise ValueError(
+                f"cannot be dialled as it is written: it would be read as {mask_number(written)}. Write the number in "
+                "E.164, without any prefix between country code and number"
+            )
+        # Only one: what is left must not begin with another.
+        if phonenumbers.parse(written, None) != parsed:
+            raise ValueError("cannot be dialled: it has too many zeros after the country code")
     if not _FEWEST_DIGITS <= len(written) - 1 <= _MOST_DIGITS:
         raise ValueError(
             f"cannot be dialled: it has {len(written) - 1} digits, and E.164 has {_FEWEST_DIGITS} to {_MOST_DIGITS}"
         )
     return written
+
+
+def checked_region(region: str | None) -> str | None:
+    """
+    Check the region of numbers without a country code.
+
+    :param region: ISO 3166 code in any case; ``"none"`` to have such numbers refused; ``None`` for the default.
+    :return: the code, or ``None`` for refusing.
+    :raises ValueError: if no such region has phone numbers.
+    """
+    given: object = region
+    if given is None or given == "":
+        return DEFAULT_REGION
+    if not isinstance(given, str):
+        raise ValueError(f"must be a region such as 'GB', or 'none', not {type(given).__name__}")
+    code = given.strip().upper()
+    if code == "NONE":
+        return None
+    import phonenumbers
+
+    if code not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{given[:20]!r} is no region such as 'US' or 'GB' (ISO 3166, two letters), nor 'none'")
+    return code
+
+
+def _tidy(number: str) -> str:
+    """Take off what copying from a page, a mail or a spreadsheet brings along and nobody sees."""
+    kept = []
+    for character in number.translate(_DASHES)[: 4 * _LONGEST]:
+        kind = unicodedata.category(character)
+        if kind == "Cf":
+            continue
+        kept.append(" " if kind == "Zs" else character)
+    text = "".join(kept).strip()
+    return text[4:].lstrip() if text[:4].lower() == "tel:" else text
+
+
+def _stray(text: str) -> str:
+    for position, character in enumerate(text, start=1):
+        if not _ALLOWED.fullmatch(character) and not (character == "+" and position == 1):
+            name = unicodedata.name(character, f"U+{ord(character):04X}")
+            return f", not {name} (character {position})"
+    return ""
+
+
+def _with_country_code(digits: str, region: str | None) -> str:
+    if region is None:
+        raise ValueError("has no country code. Write it in E.164 with '+', such as '+14155550100'")
+    if region == DEFAULT_REGION:
+        # No area code of North America starts with 0 or 1: that is another country's number, written for use at home.
+        if len(digits) != 10 or digits[0] in "01":
+            raise ValueError(
+                "has no country code. Write it in E.164 with '+', such as '+14155550100'; "
+                "only ten-digit US numbers may leave it out"
+            )
+        return f"+1{digits}"
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError(f"cannot be dialled: {re.sub(r'^[(].[)] ', '', str(error)).rstrip('.').lower()}") from None
+    national = phonenumbers.national_significant_number(parsed)
+    # As it is written, or without the zero that is dialled at home: nothing else may have been taken off or added.
+    if not phonenumbers.is_valid_number(parsed) or national not in (digits, digits.removeprefix("0")):
+        raise ValueError(f"is no number of {region}. Write it in E.164 with '+' and country code")
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
 
 
 def same_number(one: Any, other: Any) -> bool:
@@ -77,37 +165,3 @@ def same_number(one: Any, other: Any) -> bool:
     return first == second or (
         abs(len(first) - len(second)) == 1 and max(first, second, key=len) == f"1{min(first, second, key=len)}"
     )
-
-
-def mask_number(number: Any) -> str:
-    """Hide all but the last four digits, for logs and messages."""
-    text = str(number)
-    digits = sum(character.isdigit() for character in text)
-    hidden = max(digits - 4, 0) if digits > 4 else digits
-    masked = []
-    for character in text:
-        if character.isdigit() and hidden > 0:
-            masked.append("*")
-            hidden -= 1
-        else:
-            masked.append(character)
-    return "".join(masked)
-
-
-def mask_numbers_in(text: str, mask: Callable[[str], str] = mask_number) -> str:
-    """
-    Hide the phone numbers in somebody else's sentence, such as an error message of Bland that quotes one.
-
-    :param mask: what becomes of a number.
-    """
-
-    def hide(match: re.Match[str]) -> str:
-        found = match.group(1)
-        if _DATE.match(found):
-            return found[:10] + mask_numbers_in(found[10:], mask)
-        digits = sum(character.isdigit() for character in found)
-        # Fewer digits are codes; more are ids, or with blanks several numbers side by side.
-        number = digits >= 10 if digits <= _MOST_DIGITS else " " in found
-        return mask(found) if number or (found.startswith("+") and digits >= _FEWEST_DIGITS) else found
-
-    return _NUMBER_IN_TEXT.sub(hide, text)

@@ -63,13 +63,19 @@ class SyncTransport:
         self._session.close()
 
     def send(
-        self, request: BlandRequest, *, max_attempts: int = MAX_ATTEMPTS, timeout: tuple[float, float] | None = None
+        self,
+        request: BlandRequest,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
+        timeout: tuple[float, float] | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> Any:
         """
         Send a request and return the parsed body.
 
         :param max_attempts: attempts in all; 1 where there is no time to repeat.
         :param timeout: (connect, read) seconds instead of the settings'.
+        :param sleep: waits between attempts, instead of the transport's own.
         :raises BlandError: as decided by :func:`airflow_provider_bland.api.retries.decide`.
         """
         attempt, waited = 1, 0.0
@@ -80,7 +86,7 @@ class SyncTransport:
                 return decision.body
             if not isinstance(decision, Retry):
                 raise decision.error
-            self._sleep(decision.delay)
+            (sleep or self._sleep)(decision.delay)
             attempt, waited = attempt + 1, waited + decision.delay
 
     def _attempt(self, request: BlandRequest, timeout: tuple[float, float] | None) -> Reply | Failure:

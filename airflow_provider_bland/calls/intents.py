@@ -8,16 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
+from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandValidationError
 
 NAMESPACE: Final = "airflow"
 """Key of our object inside a call's ``metadata``."""
+# The year 9999, less what is taken off before it becomes a date.
+_LAST_MOMENT: Final = 253_402_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """
+    What a call's metadata says of the execution that placed it.
+
+    :param round: which of its task instance's intents it is about.
+    :param try_number: which try placed it; 0 if it does not say.
+    :param max_tries: the task instance's at that time; ``None`` if it does not say.
+    """
+
+    round: int
+    try_number: int = 0
+    max_tries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +54,49 @@ class Intent:
         parts = [self.dag_id, self.run_id, self.task_id, self.map_index, self.round]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def metadata(self, own: Mapping[str, Any] | None, try_number: int) -> dict[str, Any]:
+    def metadata(self, own: Mapping[str, Any] | None, *, try_number: int, max_tries: int) -> dict[str, Any]:
         """
-        The user's metadata with ours beside it.
+        The user's metadata with ours beside it, which :meth:`mark_of` reads.
 
+        :param own: the user's.
+        :param try_number: Airflow's, of the execution that places the call.
+        :param max_tries: likewise. A clear raises it, a retry does not: without a state store that tells them apart.
         :raises BlandValidationError: if the user's own has our key.
         """
         if own and NAMESPACE in own:
             raise BlandValidationError("metadata", f"must not have the key {NAMESPACE!r}: the provider writes it.")
-        return {**(own or {}), NAMESPACE: {"key": self.key, **asdict(self), "try_number": try_number}}
+        ours = {"key": self.key, **asdict(self), "try_number": try_number, "max_tries": max_tries}
+        return {**(own or {}), NAMESPACE: ours}
 
-    def round_of(self, call: Mapping[str, Any]) -> int | None:
-        """Which round of this task instance a call belongs to, ``None`` if it is somebody else's."""
-        variables = call.get("variables")
-        places = [call.get("metadata"), variables.get("metadata") if isinstance(variables, Mapping) else None]
-        for metadata in places:
-            ours = metadata.get(NAMESPACE) if isinstance(metadata, Mapping) else None
-            if isinstance(ours, Mapping) and isinstance(number := ours.get("round"), int):
-                return number if replace(self, round=number).key == ours.get("key") else None
+    def mark_of(self, call: Mapping[str, Any]) -> Mark | None:
+        """
+        What a call says of the execution that placed it, ``None`` if it is not of this task instance.
+
+        Bland shows metadata at the top and under ``variables``, and not always in both places
+        (docs.bland.ai/api-v1/get/calls-id).
+        """
+        for ours in _marks_of(call):
+            number = ours.get("round")
+            if _is_count(number) and replace(self, round=number).key == ours.get("key"):
+                try_number, max_tries = ours.get("try_number"), ours.get("max_tries")
+                return Mark(
+                    number,
+                    try_number if _is_count(try_number) else 0,
+                    max_tries if _is_count(max_tries) else None,
+                )
         return None
+
+
+def _marks_of(call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    variables = call.get("variables")
+    for metadata in (call.get("metadata"), variables.get("metadata") if isinstance(variables, Mapping) else None):
+        ours = metadata.get(NAMESPACE) if isinstance(metadata, Mapping) else None
+        if isinstance(ours, Mapping):
+            yield ours
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
 def shows_metadata(call: Mapping[str, Any]) -> bool:
@@ -88,14 +130,50 @@ class CallRecord:
 
     @classmethod
     def from_json(cls, value: Any) -> CallRecord | None:
-        """Read what :meth:`to_json` wrote; ``None`` for anything else."""
+        """
+        Read what :meth:`to_json` wrote; fields of a later release are left out.
+
+        :param value: what the store holds; ``None`` is no record.
+        :raises UnreadableRecordError: for anything else. It may be the record of a call.
+        """
+        if value is None:
+            return None
         if not isinstance(value, Mapping):
-            return None
-        known = {field.name for field in fields(cls)}
-        try:
-            return cls(**{name: entry for name, entry in value.items() if name in known})
-        except TypeError:
-            return None
+            raise UnreadableRecordError(f"a {type(value).__name__} instead of a record")
+        for name, is_right in _RECORD_FIELDS.items():
+            if not is_right(value.get(name)):
+                raise UnreadableRecordError(f"a record whose {name} is missing or wrong")
+        known: dict[str, Any] = {name: value.get(name) for name in _RECORD_FIELDS}
+        return cls(**known)
+
+
+class UnreadableRecordError(ValueError):
+    """The state store holds what no release of ours wrote, so it is not known whether there is a call."""
+
+
+def _is_call_id(value: Any) -> bool:
+    try:
+        return value is None or checks.identifier("call_id", value) == value
+    except BlandValidationError:
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_moment(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LAST_MOMENT
+
+
+_RECORD_FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "round": _is_count,
+    "number_hash": _is_text,
+    "fingerprint": _is_text,
+    "intent_at": _is_moment,
+    "max_tries": _is_count,
+    "call_id": _is_call_id,
+}
 
 
 def fingerprint_of(body: Mapping[str, Any]) -> str:
@@ -121,14 +199,17 @@ class FirstStep(StrEnum):
     """A call may have been placed: find out."""
 
 
-def first_step(record: CallRecord | None, *, has_store: bool, try_number: int) -> FirstStep:
+def first_step(record: CallRecord | None, *, has_store: bool, try_number: int, readable: bool = True) -> FirstStep:
     """
     Decide how an execution of a task instance begins.
 
     :param record: what the state store holds.
     :param has_store: whether there is a state store (Airflow 3.3 and later).
     :param try_number: 1 for the first try.
+    :param readable: whether what the store holds could be read. If not, it may have been anything.
     """
+    if not readable:
+        return FirstStep.RECONCILE
     if record is not None:
         return FirstStep.EXAMINE if record.call_id else FirstStep.RECONCILE
     if try_number <= 1:

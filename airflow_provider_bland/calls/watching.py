@@ -24,6 +24,19 @@ AUTH_LOOKS: Final = 2
 SETTLE_TIMEOUT: Final = 60.0
 
 
+def state_in_list(row: Any) -> tuple[str, bool] | None:
+    """
+    Read a row of Bland's list of calls: the call's id, and whether it is over.
+
+    :return: ``None`` if the row is no such thing. It may be about a call that we wait for, so nothing is guessed.
+    """
+    if not isinstance(row, Mapping):
+        return None
+    readable = isinstance(row.get("completed"), bool | None) and isinstance(row.get("queue_status"), str | None)
+    own_id = row.get("call_id") or row.get("c_id")
+    return (own_id, is_finished(row)) if readable and isinstance(own_id, str) else None
+
+
 @dataclass(slots=True)
 class CallWatch:
     """

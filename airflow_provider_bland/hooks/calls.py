@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -108,14 +108,16 @@ class CallMethods(HookBase):
         given = locals()
         return self.post_call(call_body({name: given[name] for name in CALL_FIELDS}, call_options))
 
-    def post_call(self, body: dict[str, Any]) -> dict[str, Any]:
+    def post_call(self, body: dict[str, Any], pause: Callable[[float], None] | None = None) -> dict[str, Any]:
         """
         Place a call whose body was built, and checked, by :func:`airflow_provider_bland.api.fields.call_body`.
 
         :param body: body of ``POST /v1/calls``.
+        :param pause: waits so many seconds before the request is repeated, which happens only after one that provably
+            placed nothing (a passing 429, no connection).
         :return: as :meth:`send_call`.
         """
-        return dict(self._send(endpoints.send_call(body)))
+        return dict(self.get_conn().send(endpoints.send_call(body), sleep=pause))
 
     def get_call(self, call_id: str) -> dict[str, Any]:
         """

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from airflow_provider_bland.api.calls import CallOutcome, is_finished
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS, call_body
-from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import BlandCallLink
 from airflow_provider_bland.operators.waiting import CallWaiter
 from airflow_provider_bland.tasks.arguments import default_deferrable, one_of, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.pauses import pause
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_bland.operators.placing import PlacedCall, PutOff
+
+# What Airflow says instead of a method's name when the trigger of a deferral raised, or the deferral timed out.
+_TRIGGER_FAILED: Final = "__fail__"
+_NOT_WORTH_A_DEFERRAL: Final = 5.0
 DEFAULT_FAIL_ON = (CallOutcome.FAILED, CallOutcome.UNKNOWN)
 
 
@@ -226,38 +231,44 @@ class SendCallOperator(CallWaiter):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Place the call, or find the one placed earlier, and wait for its end."""
-        from airflow_provider_bland.operators.placing import CallPlacer, PlacingPolicy
+        return self._run(context)
 
+    def execute_when_due(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Take over when it is time to dial; whether it is, is decided anew."""
+        return self._run(context, waited=True)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """See to it that a trigger that breaks while nobody has been rung costs nothing: the worker waits instead."""
+        if next_method == _TRIGGER_FAILED and self._announced_call_id(context) is None:
+            self.log.warning(
+                "The trigger that waited for the moment to dial broke; waiting on the worker: %s", next_kwargs
+            )
+            return self._run(context, waited=True, deferrable=False)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def _run(self, context: Context, *, waited: bool = False, deferrable: bool | None = None) -> dict[str, Any]:
         self._ti = context["ti"]
+        deferrable = self.deferrable if deferrable is None else deferrable
         try:
             body = call_body({name: getattr(self, name) for name in CALL_FIELDS}, self.call_options)
             # Fails early on a connection that cannot work.
             self.hook.settings  # noqa: B018
-        except BlandValidationError as error:
-            raise as_task_error(error) from None
-        execution_deadline = self._execution_deadline()
-        policy = PlacingPolicy(
-            on_ambiguous=self.on_ambiguous,
-            reconcile_timeout=self.reconcile_timeout,
-            redial_on=self.redial_on,
-            on_existing_call=self.on_existing_call,
-        )
-        placer = CallPlacer(self.hook, context, policy, self.log, self._raise_if_killed)
-        try:
-            placed = placer.place(body, lambda: self._drop_past_start_time(body))
+            placed = self._place(context, body, waited=waited, deferrable=deferrable)
         except BlandValidationError as error:
             raise as_task_error(error) from None
         self._announce(context, placed.call_id)
         # A kill that came while the POST was under way found no call to stop.
         self._raise_if_killed()
         details = placed.details
+        if details is not None and placed.final:
+            return self._conclude(context, details, may_redial=False)
         if not self.wait_for_completion and not (details and is_finished(details)):
             return {"call_id": placed.call_id, "outcome": None}
         watch = CallWatch(wants_analysis=self._wants_analysis, settle_timeout=self.settle_timeout)
         if details is not None and watch.saw(details, time.monotonic()):
             return self._conclude(context, details)
-        deadline = min(self._deadline_of(body, placed.record.intent_at), execution_deadline)
-        if self.deferrable:
+        deadline = min(self._deadline_of(body, placed.record.intent_at), self._execution_deadline())
+        if deferrable:
             self._defer(placed.call_id, deadline)
         try:
             details = self._wait(placed.call_id, watch, deadline)
@@ -266,29 +277,35 @@ class SendCallOperator(CallWaiter):
             raise
         return self._time_is_up(context, placed.call_id) if details is None else self._conclude(context, details)
 
-    def _drop_past_start_time(self, body: dict[str, Any]) -> None:
-        """
-        See to a ``start_time`` that has passed: Bland would dial at once, at whatever hour a backfill happens to run.
+    def _place(self, context: Context, body: dict[str, Any], *, waited: bool, deferrable: bool) -> PlacedCall:
+        from airflow_provider_bland.operators.gate import DialGate
+        from airflow_provider_bland.operators.placing import CallPlacer, PlacedCall, PlacingPolicy
 
-        Within ``max_lateness`` it is dropped, which means "now" under every reading of Bland's docs.
-        """
-        if "start_time" not in body:
-            return
-        late = (datetime.now(UTC) - parse_start_time(body["start_time"])).total_seconds()
-        if late <= 0:
-            return
-        if late > self.max_lateness:
-            message = (
-                f"start_time {body['start_time']} has passed by {timedelta(seconds=int(late))}, more than max_lateness "
-                f"({timedelta(seconds=int(self.max_lateness))}). Nobody was rung: Bland would have dialled at once."
-            )
-            if self.on_late == "skip":
-                raise AirflowSkipException(message)
-            raise as_task_error(
-                BlandValidationError("start_time", f"{message} Give a later one, or raise max_lateness.")
-            )
-        self.log.info("start_time passed %.0f s ago; dialling now.", late)
-        del body["start_time"]
+        policy = PlacingPolicy(
+            on_ambiguous=self.on_ambiguous,
+            reconcile_timeout=self.reconcile_timeout,
+            redial_on=self.redial_on,
+            on_existing_call=self.on_existing_call,
+        )
+        gate = DialGate(body, max_lateness=self.max_lateness, on_late=self.on_late, log=self.log, waited=waited)
+        while True:
+            placed = CallPlacer(self.hook, context, body, policy, gate, self.log, self._raise_if_killed).place()
+            if isinstance(placed, PlacedCall):
+                return placed
+            self._put_off(placed, deferrable)
+            gate.waited = True
+
+    def _put_off(self, put_off: PutOff, deferrable: bool) -> None:
+        """Let the moment to dial come: nobody is asked anything, and a kill finds nothing to stop."""
+        until = put_off.until.timestamp()
+        self.log.info("Not ringing before %s: %s", put_off.until, put_off.why)
+        if deferrable and until - time.time() > _NOT_WORTH_A_DEFERRAL:
+            from airflow_provider_bland.triggers.pauses import PauseTrigger
+
+            self.defer(trigger=PauseTrigger(until), method_name="execute_when_due")
+        while (left := until - time.time()) > 0:
+            # By the clock on the wall, which may be set meanwhile.
+            pause(min(left, 60.0), self._raise_if_killed)
 
 
 class StopCallOperator(BaseOperator):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api.calls import call_id_of
-from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError
+from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError, BlandValidationError
 from airflow_provider_bland.api.phone import same_number
-from airflow_provider_bland.calls.intents import CallRecord, Intent, shows_metadata
+from airflow_provider_bland.calls.intents import CallRecord, Intent, Mark, shows_metadata
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
 
@@ -18,8 +19,32 @@ if TYPE_CHECKING:
     from airflow_provider_bland.hooks.bland import BlandHook
 
 _LOOK_INTERVAL: Final = 5.0
+# One search may take this long even if there is no patience for a second: the list may have many pages.
+_ONE_SEARCH: Final = 60.0
 # How far Bland's clock and ours may be apart.
 _CLOCK_MARGIN: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCall:
+    """A call of this task instance: its details, and what they say of the execution that placed it."""
+
+    call_id: str
+    details: dict[str, Any]
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """
+    What a search brought.
+
+    :param found: the call of the latest round, if any.
+    :param thorough: whether all that might be it was looked at; if not, "not found" says little.
+    """
+
+    found: FoundCall | None
+    thorough: bool
 
 
 class CallFinder:
@@ -29,6 +54,7 @@ class CallFinder:
     :param hook: where to search.
     :param context: Airflow's context of the task instance.
     :param intent: what the task instance wants; its round does not matter.
+    :param number: whom it rang, E.164.
     :param patience: seconds to go on searching for a call that must be there; a new one may appear late.
     :param check: called before each step that waits; raises if the task has been killed.
     """
@@ -38,6 +64,7 @@ class CallFinder:
         hook: BlandHook,
         context: Mapping[str, Any],
         intent: Intent,
+        number: str,
         patience: float,
         log: Any,
         check: Callable[[], None],
@@ -46,11 +73,28 @@ class CallFinder:
         self._context = context
         self._ti = context["ti"]
         self._intent = intent
+        self._number = number
         self._patience = patience
         self._log = log
         self._check = check
 
-    def since(self, record: CallRecord | None) -> datetime:
+    def look_for(self, record: CallRecord | None, *, once: bool = False) -> Search:
+        """
+        Search Bland's list for this task instance's call, again and again until it is found or patience ends.
+
+        :param record: the intent whose call it is, if that is known; only calls of its round, or of a later one, count.
+        :param once: look once, for a call that should not be there.
+        """
+        wanted_round = record.round if record else 0
+        return self._look_for(self._since(record), 0.0 if once else self._patience, wanted_round)
+
+    def later_round(self, found: FoundCall) -> FoundCall:
+        """Where nothing was recorded, a try between this one and the one that placed ``found`` may have redialled."""
+        if self._ti.try_number - found.mark.try_number <= 1:
+            return found
+        return self._look_for(self._since(None), self._patience, found.mark.round + 1).found or found
+
+    def _since(self, record: CallRecord | None) -> datetime:
         """The earliest moment, by Bland's clock, at which this task instance's call may have been created."""
         if record is not None:
             return datetime.fromtimestamp(record.intent_at, UTC) - _CLOCK_MARGIN
@@ -59,71 +103,60 @@ class CallFinder:
         moments += [getattr(self._ti, "start_date", None), datetime.now(UTC) - timedelta(days=1)]
         return min(moment for moment in moments if isinstance(moment, datetime)) - _CLOCK_MARGIN
 
-    def later_round(self, found: dict[str, Any], number: str) -> dict[str, Any]:
-        """Without a store, a try between this one and the one that placed ``found`` may have redialled, unrecorded."""
-        try_number = ((found.get("metadata") or {}).get("airflow") or {}).get("try_number", 0)
-        if self._ti.try_number - int(try_number) <= 1:
-            return found
-        next_round = (self._intent.round_of(found) or 0) + 1
-        later, _ = self.look_for(number, self.since(None), self._patience, next_round)
-        return later or found
-
-    def look_for(
-        self, number: str, since: datetime, patience: float, wanted_round: int | None = None
-    ) -> tuple[dict[str, Any] | None, bool]:
-        """
-        Search Bland's list for this task instance's call.
-
-        :param number: whom it rang, E.164.
-        :param since: when it can have been created at the earliest.
-        :param patience: seconds to go on searching; 0 for one look.
-        :param wanted_round: only a call of this round, or of a later one.
-        :return: the call of the latest round, if any; and whether the last search went through.
-        """
+    def _look_for(self, since: datetime, patience: float, wanted_round: int) -> Search:
         deadline = time.monotonic() + patience
         not_ours: set[str] = set()
         while True:
             self._check()
             try:
-                found = max(self._search(number, since, not_ours, wanted_round), key=lambda pair: pair[0], default=None)
-                looked = True
+                search = self._search(since, not_ours, wanted_round, max(deadline, time.monotonic() + _ONE_SEARCH))
             except BlandError as error:
                 if error.permanent:
                     raise as_task_error(error) from error
-                found, looked = None, False
+                search = Search(None, thorough=False)
                 self._log.warning("Could not search for the call: %s", error)
-            if found is not None:
-                return found[1], True
             left = deadline - time.monotonic()
-            if left <= 0:
-                return None, looked
+            if search.found is not None or left <= 0:
+                return search
             pause(min(_LOOK_INTERVAL, left), self._check)
 
-    def _search(
-        self, number: str, since: datetime, not_ours: set[str], wanted_round: int | None
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _search(self, since: datetime, not_ours: set[str], wanted_round: int, deadline: float) -> Search:
         # The list cannot filter by metadata, and may show, so perhaps filter, numbers without "+1": so search by number
         # first, and if that finds nothing by time alone.
-        found = False
-        for filters in ({"to_number": number, "start_date": since}, {"start_date": since}):
+        thorough = True
+        for filters in ({"to_number": self._number, "start_date": since}, {"start_date": since}):
+            found: list[FoundCall] = []
             for row in self._hook.iter_calls(filters):
+                self._check()
+                if time.monotonic() > deadline:
+                    self._log.warning("The search for the call took too long, and was left unfinished.")
+                    thorough = False
+                    break
                 call_id = call_id_of(row)
                 if call_id is None or call_id in not_ours:
                     continue
-                if "to_number" not in filters and row.get("to") and not same_number(row["to"], number):
+                if "to_number" not in filters and row.get("to") and not same_number(row["to"], self._number):
                     continue
-                if shows_metadata(row) and self._intent.round_of(row) is None:
+                if shows_metadata(row) and self._intent.mark_of(row) is None:
                     not_ours.add(call_id)
                     continue
                 try:
-                    call = self._hook.get_call(call_id)
-                except BlandNotFoundError:
+                    details = self._hook.get_call(call_id)
+                except (BlandNotFoundError, BlandValidationError):
+                    # Gone, or an id that no call of ours can have.
                     continue
-                round_ = self._intent.round_of(call)
-                if round_ is None or (wanted_round is not None and round_ < wanted_round):
+                except BlandError as error:
+                    if error.permanent:
+                        raise
+                    # One call that cannot be read, most likely a stranger's, shall not hide ours.
+                    self._log.warning("Could not look at call %s: %s", call_id, error)
+                    thorough = False
+                    continue
+                mark = self._intent.mark_of(details)
+                if mark is None or mark.round < wanted_round:
                     not_ours.add(call_id)
                     continue
-                found = True
-                yield round_, call
+                found.append(FoundCall(call_id, details, mark))
             if found:
-                return
+                return Search(max(found, key=lambda call: call.mark.round), thorough)
+        return Search(None, thorough)

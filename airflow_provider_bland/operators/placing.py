@@ -17,13 +17,14 @@ from airflow_provider_bland.calls.intents import (
     ExistingCall,
     FirstStep,
     Intent,
+    UnreadableRecordError,
     existing_call,
     fingerprint_of,
     first_step,
     number_hash_of,
 )
 from airflow_provider_bland.exceptions import BlandCallConflictError, BlandUnsettledCallError
-from airflow_provider_bland.operators.finding import CallFinder
+from airflow_provider_bland.operators.finding import CallFinder, FoundCall
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.store import IntentStore
@@ -46,11 +47,44 @@ class PlacingPolicy:
 
 @dataclass(frozen=True)
 class PlacedCall:
-    """A call this task instance has. ``details`` are there if it was looked at."""
+    """
+    A call this task instance has.
+
+    :param details: if it was looked at.
+    :param final: it has ended, and nobody may be rung again whatever ``redial_on`` says.
+    """
 
     call_id: str
     record: CallRecord
     details: dict[str, Any] | None = None
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class PutOff:
+    """Nobody may be rung yet, and nothing is under way: come again, and decide anew."""
+
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True)
+class Go:
+    """Ring now. ``body`` is what to send, which may leave out what has served its purpose."""
+
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Barred:
+    """Nobody may be rung any more. ``error`` is for a task that has no earlier call to tell of."""
+
+    error: Exception
+    why: str
+
+
+Gate = Callable[[bool], Go | PutOff | Barred]
+"""May somebody be rung now? Asked before each dial; ``True`` for the first of an intent, ``False`` for a redial."""
 
 
 class CallPlacer:
@@ -59,77 +93,103 @@ class CallPlacer:
 
     :param hook: where to place it.
     :param context: Airflow's context of the task instance.
+    :param body: body of ``POST /v1/calls``, checked.
     :param policy: what may ring again.
+    :param gate: whether, and when, somebody may be rung.
     :param check: called before each step that may dial or wait; raises if the task has been killed.
+    :raises BlandValidationError: if ``metadata`` holds what only we may write.
     """
 
     def __init__(
         self,
         hook: BlandHook,
         context: Mapping[str, Any],
+        body: Mapping[str, Any],
         policy: PlacingPolicy,
+        gate: Gate,
         log: Any,
         check: Callable[[], None],
     ) -> None:
         ti = context["ti"]
         self._hook = hook
-        self._context = context
+        self._body = body
         self._policy = policy
+        self._gate = gate
         self._log = log
         self._check = check
-        self._ti = ti
+        self._try_number = int(ti.try_number)
         self._max_tries = int(getattr(ti, "max_tries", 0) or 0)
+        self._number = str(body["phone_number"])
+        self._masked = mask_number(self._number)
+        # Of the arguments, not of what is sent: a start_time that has passed is not sent, and that is no change.
+        self._fingerprint = fingerprint_of(body)
         self._store = IntentStore(context)
+        self._record: CallRecord | None = None
         self._called_again = False
         self._intent = Intent(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-        self._finder = CallFinder(hook, context, self._intent, policy.reconcile_timeout, log, check)
+        self._intent.metadata(body.get("metadata"), try_number=self._try_number, max_tries=self._max_tries)
+        self._finder = CallFinder(hook, context, self._intent, self._number, policy.reconcile_timeout, log, check)
 
-    def place(self, body: Mapping[str, Any], before_dialling: Callable[[], None]) -> PlacedCall:
-        """
-        Return this task instance's call, ringing only if that is sure to be the first ring of its intent.
-
-        :param body: body of ``POST /v1/calls``, checked.
-        :param before_dialling: called when a POST is due; may raise.
-        """
-        record = self._store.load()
-        step = first_step(record, has_store=self._store.exists, try_number=self._ti.try_number)
+    def place(self) -> PlacedCall | PutOff:
+        """Return this task instance's call, ringing only if that is sure to be the first ring of its intent."""
+        readable = self._load()
+        record = self._record
+        step = first_step(record, has_store=self._store.exists, try_number=self._try_number, readable=readable)
         if step is FirstStep.PLACE:
-            return self._dial(body, 0, before_dialling)
+            return self._dial(0)
         if record is not None and record.call_id:
-            return self._examine(record.call_id, record, body, before_dialling)
+            return self._examine(record.call_id, record)
         self._log.info("An earlier try may have placed a call. Looking for it before anything is dialled.")
-        found, looked = self._finder.look_for(
-            str(body["phone_number"]),
-            self._finder.since(record),
-            0.0 if step is FirstStep.LOOK_ONCE else self._policy.reconcile_timeout,
-            wanted_round=record.round if record else None,
-        )
-        if found is not None and not self._store.exists:
-            found = self._finder.later_round(found, str(body["phone_number"]))
+        search = self._finder.look_for(record, once=step is FirstStep.LOOK_ONCE)
+        found = search.found
         if found is not None:
-            adopted = self._adopted(found, record, body)
-            return self._examine(adopted.call_id or "", adopted, body, before_dialling, found)
-        if step is FirstStep.LOOK_ONCE and looked:
-            return self._dial(body, 0, before_dialling)
-        if step is FirstStep.LOOK_ONCE:
-            raise BlandUnsettledCallError(
-                f"No try of this task has rung {mask_number(body['phone_number'])} as far as Airflow knows, but "
-                "Bland's list could not be read to make sure. Nobody was rung. A retry looks again, and rings if it "
-                "finds no call."
-            )
-        return self._unsettled(body, record.round if record else 0, before_dialling, looked, None)
+            if record is None:
+                found = self._finder.later_round(found)
+            return self._examine(found.call_id, self._adopted(found), found.details)
+        if step is not FirstStep.LOOK_ONCE:
+            return self._unsettled(record.round if record else 0, search.thorough, None)
+        if search.thorough:
+            return self._dial(0)
+        raise BlandUnsettledCallError(
+            f"No try of this task has rung {self._masked} as far as Airflow knows, but Bland's list could not be read "
+            "to make sure. Nobody was rung. A retry looks again, and rings if it finds no call."
+        )
+
+    # --- what is written down -------------------------------------------------------------------------------------
+
+    def _load(self) -> bool:
+        try:
+            self._record = self._store.load()
+        except UnreadableRecordError as error:
+            self._log.warning("The task state store holds %s. Looking for the call in Bland's list instead.", error)
+            return False
+        return True
+
+    def _save(self, record: CallRecord | None) -> None:
+        self._store.save(record)
+        self._record = record
+
+    def _adopted(self, found: FoundCall) -> CallRecord:
+        self._log.info("Found call %s of an earlier try.", found.call_id)
+        record, number = self._record, found.details.get("to")
+        max_tries = record.max_tries if record else found.mark.max_tries
+        adopted = CallRecord(
+            round=found.mark.round,
+            # The call's own number, so that a changed argument is noticed.
+            number_hash=number_hash_of(
+                self._intent, self._number if same_number(number, self._number) else str(number)
+            ),
+            fingerprint=record.fingerprint if record else self._fingerprint,
+            intent_at=record.intent_at if record else time.time(),
+            max_tries=self._max_tries if max_tries is None else max_tries,
+            call_id=found.call_id,
+        )
+        self._save(adopted)
+        return adopted
 
     # --- an earlier call ------------------------------------------------------------------------------------------
 
-    def _examine(
-        self,
-        call_id: str,
-        record: CallRecord,
-        body: Mapping[str, Any],
-        before_dialling: Callable[[], None],
-        details: dict[str, Any] | None = None,
-    ) -> PlacedCall:
-        masked = mask_number(body["phone_number"])
+    def _examine(self, call_id: str, record: CallRecord, details: dict[str, Any] | None = None) -> PlacedCall | PutOff:
         if details is None:
             try:
                 details = self._hook.get_call(call_id)
@@ -139,9 +199,9 @@ class CallPlacer:
                     return PlacedCall(call_id, record)
                 raise as_task_error(
                     BlandNotFoundError(
-                        f"This task instance rang {masked} as call {call_id}, but Bland does not know that call any "
-                        "more. Nobody was rung again. To ring again, set on_existing_call='call_again' and clear the "
-                        "task.",
+                        f"This task instance rang {self._masked} as call {call_id}, but Bland does not know that call "
+                        "any more. Nobody was rung again. To ring again, set on_existing_call='call_again' and clear "
+                        "the task.",
                         status_code=error.status_code,
                         messages=error.messages,
                     )
@@ -150,135 +210,133 @@ class CallPlacer:
                 raise as_task_error(error) from error
         outcome = outcome_of(details) if is_finished(details) else None
         cleared = self._max_tries > record.max_tries
+        call_again = self._policy.on_existing_call == "call_again"
         decision = existing_call(
             outcome,
-            same_number=record.number_hash == number_hash_of(self._intent, str(body["phone_number"])),
+            same_number=record.number_hash == number_hash_of(self._intent, self._number),
             cleared=cleared,
             redial_on=self._policy.redial_on,
-            call_again=self._policy.on_existing_call == "call_again",
+            call_again=call_again,
         )
         state = f"ended with outcome {outcome}" if outcome else "is still under way"
+        placed = PlacedCall(call_id, record, details)
         if decision is ExistingCall.CONFLICT:
             raise BlandCallConflictError(
-                f"phone_number: this task instance has already made call {call_id}, to another number than {masked}; "
-                f"it {state}. Nobody was rung again. If {masked} shall be rung too, set on_existing_call='call_again' "
-                "and clear the task. (Do the rows of a mapped task come in another order than before?)"
+                f"phone_number: this task instance has already made call {call_id}, to another number than "
+                f"{self._masked}; it {state}. Nobody was rung again. If {self._masked} shall be rung too, set "
+                "on_existing_call='call_again' and clear the task. (Do the rows of a mapped task come in another order "
+                "than before?)",
+                call_id=call_id,
+                outcome=outcome,
             )
         if decision in (ExistingCall.CALL_AGAIN, ExistingCall.STOP_AND_CALL_AGAIN):
-            why = "the task was cleared" if cleared and outcome not in self._policy.redial_on else "redial_on"
-            self._log.info("Call %s to %s %s. Ringing again (%s).", call_id, masked, state, why)
+            why = "the task was cleared" if cleared and call_again else "redial_on"
+            self._log.info("Call %s to %s %s. It is to be rung again (%s).", call_id, self._masked, state, why)
             if decision is ExistingCall.STOP_AND_CALL_AGAIN:
                 self._hook.stop_call(call_id)
-            return self._dial(body, record.round + 1, before_dialling)
-        if fingerprint_of(body) != record.fingerprint:
+            # A user who asks for another call is not content with the last one's result.
+            return self._dial(record.round + 1, last=None if cleared and call_again else placed, first=cleared)
+        if self._fingerprint != record.fingerprint:
             self._log.warning("The arguments have changed since call %s was placed; it keeps the old ones.", call_id)
-        self._log.info("Call %s to %s %s. Nobody is rung again.", call_id, masked, state)
-        return PlacedCall(call_id, record, details)
-
-    def _adopted(self, call: Mapping[str, Any], record: CallRecord | None, body: Mapping[str, Any]) -> CallRecord:
-        call_id = call_id_of(call)
-        self._log.info("Found call %s of an earlier try.", call_id)
-        metadata = call.get("metadata") or {}
-        number = call.get("to")
-        same = same_number(number, body["phone_number"])
-        adopted = CallRecord(
-            round=self._intent.round_of(call) or 0,
-            # The call's own number, so that a changed argument is noticed.
-            number_hash=number_hash_of(self._intent, str(body["phone_number"] if same else number)),
-            fingerprint=record.fingerprint if record else fingerprint_of(body),
-            intent_at=record.intent_at if record else time.time(),
-            max_tries=record.max_tries
-            if record
-            else int((metadata.get("airflow") or {}).get("max_tries", self._max_tries)),
-            call_id=call_id,
-        )
-        self._store.save(adopted)
-        return adopted
+        self._log.info("Call %s to %s %s. Nobody is rung again.", call_id, self._masked, state)
+        return placed
 
     # --- dialling -------------------------------------------------------------------------------------------------
 
-    def _dial(self, body: Mapping[str, Any], round_: int, before_dialling: Callable[[], None]) -> PlacedCall:
-        # Of the arguments, not of what is sent: a start_time that has passed is not sent, and that is no change.
-        fingerprint = fingerprint_of(body)
-        before_dialling()
+    def _dial(self, round_: int, *, last: PlacedCall | None = None, first: bool = True) -> PlacedCall | PutOff:
+        """
+        Ring, if the gate lets us.
+
+        :param last: the call before this one, whose result is delivered if nobody may be rung any more.
+        :param first: whether this begins something new, rather than follow a schedule of redials.
+        """
+        gate = self._gate(first)
+        if isinstance(gate, PutOff):
+            return gate
+        if isinstance(gate, Barred):
+            if last is None:
+                raise gate.error
+            return self._kept(last, gate.why)
         intent = replace(self._intent, round=round_)
-        number = str(body["phone_number"])
-        ours = intent.metadata(body.get("metadata"), self._ti.try_number)
-        # So that without a state store, too, a clear can be told from a retry.
-        ours["airflow"]["max_tries"] = self._max_tries
-        sent = {**body, "metadata": ours}
-        previous = self._store.load()
+        own = gate.body.get("metadata")
+        ours = intent.metadata(own, try_number=self._try_number, max_tries=self._max_tries)
         record = CallRecord(
             round=round_,
-            number_hash=number_hash_of(self._intent, number),
-            fingerprint=fingerprint,
+            number_hash=number_hash_of(self._intent, self._number),
+            fingerprint=self._fingerprint,
             intent_at=time.time(),
             max_tries=self._max_tries,
         )
-        self._store.save(record)
+        previous = self._record
         self._check()
-        self._log.info("Ringing %s.", mask_number(number))
+        self._log.info("Ringing %s.", self._masked)
         try:
-            reply = self._post(sent)
+            self._save(record)
+            reply = self._hook.post_call({**gate.body, "metadata": ours}, self._pause_without(previous, record))
         except BlandAmbiguousError as error:
             self._log.warning("%s", error)
-            found, looked = self._finder.look_for(
-                number, self._finder.since(record), self._policy.reconcile_timeout, round_
-            )
-            if found is None:
-                return self._unsettled(body, round_, before_dialling, looked, error)
-            adopted = self._adopted(found, record, body)
-            return PlacedCall(adopted.call_id or "", adopted, found)
+            search = self._finder.look_for(record)
+            if search.found is None:
+                return self._unsettled(round_, search.thorough, error, last=last, first=first)
+            found = search.found
+            return PlacedCall(found.call_id, self._adopted(found), found.details)
         except BlandError as error:
             # Provably nothing was placed, so the next try is as free as this one was.
-            self._store.save(previous)
+            self._save(previous)
+            if start := _too_soon(gate.body, error):
+                return PutOff(start, "Bland takes no start_time this near")
+            if last is not None and (error.permanent or self._try_number > self._max_tries):
+                return self._kept(last, str(error))
             raise as_task_error(error) from error
-        placed = replace(record, call_id=str(reply["call_id"]))
-        self._store.save(placed)
-        return PlacedCall(str(reply["call_id"]), placed)
+        placed = replace(record, call_id=call_id_of(reply))
+        self._save(placed)
+        return PlacedCall(str(placed.call_id), placed)
 
-    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return self._hook.post_call(body)
-        except BlandRequestError as error:
-            # The newer docs refuse a start_time less than five minutes ahead, the older ones do not (bland-api 16.1).
-            # So wait for it here, where nothing has been placed, and then dial at once.
-            if "start_time" not in body or not any(_TOO_SOON in message for message in error.messages):
-                raise
-            start = parse_start_time(body["start_time"])
-            if start - datetime.now(UTC) > MIN_SCHEDULE_LEAD:
-                raise
-            self._log.info("Bland takes no start_time this near. Waiting until %s.", start)
-            pause((start - datetime.now(UTC)).total_seconds(), self._check)
-            return self._hook.post_call({name: value for name, value in body.items() if name != "start_time"})
+    def _pause_without(self, previous: CallRecord | None, record: CallRecord) -> Callable[[float], None]:
+        """How to wait between two POSTs: the first has placed nothing, so meanwhile there is no intent to be found."""
+
+        def wait(seconds: float) -> None:
+            self._save(previous)
+            pause(seconds, self._check)
+            self._save(replace(record, intent_at=time.time()))
+
+        return wait
+
+    def _kept(self, last: PlacedCall, why: str) -> PlacedCall:
+        self._log.warning(
+            "%s is not rung again: %s. The task's result is that of call %s, the last one.",
+            self._masked,
+            why.rstrip("."),
+            last.call_id,
+        )
+        return replace(last, final=True)
 
     def _unsettled(
         self,
-        body: Mapping[str, Any],
         round_: int,
-        before_dialling: Callable[[], None],
-        looked: bool,
+        thorough: bool,
         error: BlandAmbiguousError | None,
-    ) -> PlacedCall:
-        masked = mask_number(body["phone_number"])
+        *,
+        last: PlacedCall | None = None,
+        first: bool = True,
+    ) -> PlacedCall | PutOff:
         found = (
             f"no call of this task instance appeared in Bland's list within {self._policy.reconcile_timeout:g} s"
-            if looked
+            if thorough
             else "Bland's list could not be read"
         )
         again = self._policy.on_ambiguous == "call_again"
         # Once per execution: if every reply is lost and the list is late, each POST may ring.
-        if again and looked and not self._called_again:
+        if again and thorough and not self._called_again:
             self._called_again = True
             self._log.warning(
-                "It is unsure whether %s was rung: %s. Ringing (on_ambiguous='call_again').", masked, found
+                "It is unsure whether %s was rung: %s. Ringing (on_ambiguous='call_again').", self._masked, found
             )
             # Another round, so that the two can be told apart should the first turn up after all.
-            return self._dial(body, round_ + 1, before_dialling)
-        first = (
-            error.message if error else "An earlier try of this task may have placed a call; its reply is not known."
-        )
-        unsure = f"{first} {found[0].upper()}{found[1:]}, so {masked} may or may not have been rung."
+            return self._dial(round_ + 1, last=last, first=first)
+        told = error.message if error else "An earlier try of this task may have placed a call; its reply is not known."
+        before = f" (Call {last.call_id}, the one before, ended.)" if last else ""
+        unsure = f"{told} {found[0].upper()}{found[1:]}, so {self._masked} may or may not have been rung.{before}"
         if again:
             raise BlandUnsettledCallError(
                 f"{unsure} A retry of this task will look for the call again, and ring if it finds none "
@@ -288,7 +346,21 @@ class CallPlacer:
         raise BlandUnsettledCallError(
             f"{unsure} Nobody was rung again. A retry of this task will look for the call again, and will not ring "
             "either. To settle it by hand, "
-            f"look for a call to {masked} in Bland's call logs: if there is one, clear this task once it shows there, "
-            "and it will be used; if there is none, set on_ambiguous='call_again' and clear this task.",
+            f"look for a call to {self._masked} in Bland's call logs: if there is one, clear this task once it shows "
+            "there, and it will be used; if there is none, set on_ambiguous='call_again' and clear this task.",
             status_code=error.status_code if error else None,
         ) from error
+
+
+def _too_soon(body: Mapping[str, Any], error: BlandError) -> datetime | None:
+    """
+    The ``start_time`` to wait for ourselves, if Bland has refused it for being near.
+
+    docs.bland.ai/api-v1/post/calls knows no such rule; the API's error message does.
+    """
+    if "start_time" not in body or not isinstance(error, BlandRequestError):
+        return None
+    if not any(_TOO_SOON in message for message in error.messages):
+        return None
+    start = parse_start_time(body["start_time"])
+    return start if start - datetime.now(UTC) <= MIN_SCHEDULE_LEAD else None

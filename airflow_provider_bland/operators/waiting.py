@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.phone import mask_number
 from airflow_provider_bland.api.times import parse_start_time
-from airflow_provider_bland.calls.intents import Verdict, verdict
+from airflow_provider_bland.calls.intents import UnreadableRecordError, Verdict, verdict
 from airflow_provider_bland.calls.timing import default_timeout
 from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.exceptions import (
@@ -209,14 +210,22 @@ class CallWaiter(BaseOperator):
             ) from error
 
     def _recorded_call_id(self, context: Context) -> str | None:
-        self._ti = ti = context["ti"]
-        record = IntentStore(context).load()
-        found = record.call_id if record else None
-        # XCom lasts over a deferral, though not over a retry.
-        found = found or ti.xcom_pull(task_ids=ti.task_id, key="call_id", map_indexes=ti.map_index)
+        self._ti = context["ti"]
+        found = self._announced_call_id(context)
+        if found is None:
+            with contextlib.suppress(UnreadableRecordError):
+                record = IntentStore(context).load()
+                found = record.call_id if record else None
         if found:
-            self._remember(str(found))
+            self._remember(found)
         return self._call_id
+
+    @staticmethod
+    def _announced_call_id(context: Context) -> str | None:
+        """The call of this try: XCom lasts over a deferral, though not over a retry."""
+        ti = context["ti"]
+        found = ti.xcom_pull(task_ids=ti.task_id, key="call_id", map_indexes=ti.map_index)
+        return str(found) if found else None
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -224,16 +233,15 @@ class CallWaiter(BaseOperator):
         ti = context["ti"]
         return int(ti.try_number) <= int(getattr(ti, "max_tries", 0) or 0)
 
-    def _conclude(self, context: Context, details: dict[str, Any]) -> dict[str, Any]:
+    def _conclude(self, context: Context, details: dict[str, Any], *, may_redial: bool = True) -> dict[str, Any]:
         result = result_of(details, include_transcript=self.include_transcript)
         call_id, outcome = result["call_id"], outcome_of(details)
         ti = context["ti"]
         ti.xcom_push(key="outcome", value=str(outcome))
         masked = mask_number(details.get("to") or self.phone_number)
         self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
-        decision = verdict(
-            outcome, fail_on=self.fail_on, redial_on=self.redial_on, tries_left=self._tries_left(context)
-        )
+        tries_left = may_redial and self._tries_left(context)
+        decision = verdict(outcome, fail_on=self.fail_on, redial_on=self.redial_on, tries_left=tries_left)
         reason = f" ({details['error_message']})" if details.get("error_message") else ""
         if decision is Verdict.REDIAL:
             raise BlandRedialError(

@@ -60,6 +60,7 @@ class UvicornServer(uvicorn.Server):
                 log_config=None,
                 log_level="warning",
                 access_log=False,
+                date_header=False,
                 timeout_graceful_shutdown=2,
             )
         )

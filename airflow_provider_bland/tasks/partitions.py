@@ -86,18 +86,22 @@ class Partitions:
         :raises BlandValidationError: names the argument that differs.
         """
         ours = {"schema_version": SCHEMA_VERSION, "format": self.file_format, **settings}
-        path = self.root / EXPORT
         try:
-            found = files.read_json(path)
+            found = files.read_json(self.root / EXPORT)
             if found is None:
-                files.write_json(path, ours, owner=self.owner)
+                files.write_json(self.root / EXPORT, ours, owner=self.owner)
                 return
+            self._compare(found, ours)
             # An older export says nothing about being allowed to write today.
-            files.write_json(self.root / _PROGRESS / f"{self.owner}.json", self.progress(), owner=self.owner)
+            self.save_progress(self.progress())
         except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
             raise BlandValidationError("path", f"{self.root} cannot be written to: {error}.") from error
+
+    def _compare(self, found: Any, ours: Mapping[str, Any]) -> None:
         if not isinstance(found, Mapping) or not isinstance(found.get("schema_version"), int):
-            raise BlandValidationError("path", f"{path} is not what this operator writes. Choose another path.")
+            raise BlandValidationError(
+                "path", f"{self.root / EXPORT} is not what this operator writes. Choose another path."
+            )
         if found["schema_version"] > SCHEMA_VERSION:
             raise BlandValidationError(
                 "path",

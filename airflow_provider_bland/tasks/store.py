@@ -22,7 +22,11 @@ class IntentStore:
         return self._store is not None
 
     def load(self) -> CallRecord | None:
-        """What an earlier execution wrote."""
+        """
+        What an earlier execution wrote, ``None`` if none did.
+
+        :raises UnreadableRecordError: if it is nothing of ours: then there may be a call, or not.
+        """
         return CallRecord.from_json(self._store.get(STATE_KEY)) if self._store is not None else None
 
     def save(self, record: CallRecord | None) -> None:

@@ -25,6 +25,7 @@ class WaitEvent:
     The end of a wait for a call.
 
     :param error: name of the error's class, for ``ERROR``.
+    :param message: of the error; for ``TIMEOUT``, since when Bland was not reached, if so.
     """
 
     status: WaitStatus
@@ -43,6 +44,8 @@ class WaitEvent:
         payload: dict[str, Any] = {"status": str(self.status), "call_id": self.call_id}
         if self.status is WaitStatus.ERROR:
             payload |= {"error": self.error, "message": self.message, "status_code": self.status_code}
+        elif self.message:
+            payload["message"] = self.message
         return payload
 
     @classmethod

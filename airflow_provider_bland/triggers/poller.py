@@ -2,28 +2,26 @@
 One poller per event loop and connection: ten thousand waiting calls cost about what ten cost.
 
 A few waits are plain GETs, one per call and interval. Above ``DIRECT_LIMIT`` the poller reads from the list what has
-changed lately, once per interval, and resolves whoever has finished. Nothing depends on clocks, so a skew between
-Bland's and ours does no harm. The list is not trusted blindly: it may lag, leave calls out, or not sort as asked. So
+changed lately, once per interval, and resolves whoever has finished. The list is not trusted blindly: it may lag,
+leave calls out, or not sort as asked. So a call that no sweep shows is asked for directly, a fixed number of them per
+interval; whatever the list missed makes the poller lean less on it.
 
-- a sweep, once a minute, reads as far as needed to see every waiting call;
-- a call that no sweep shows is asked for directly, a fixed number of them per interval;
-- whatever the list missed makes the poller lean less on it.
+Nothing that a server does to one wait reaches another: looks run beside each other and beside the list, each within its
+time, and what cannot be understood is a failed look. A wait that hears nothing of its call says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from airflow_provider_bland.api import endpoints
-from airflow_provider_bland.api.calls import call_id_of, is_finished
-from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT, BlandRequest
+from airflow_provider_bland.api.calls import is_finished
 from airflow_provider_bland.api.errors import (
     BlandAuthError,
     BlandConnectionError,
@@ -33,10 +31,9 @@ from airflow_provider_bland.api.errors import (
 )
 from airflow_provider_bland.api.retries import MAX_RATE_LIMIT_WAIT
 from airflow_provider_bland.calls.watching import AUTH_LOOKS, CallWatch
-from airflow_provider_bland.hooks.bland import BlandHook
-
-if TYPE_CHECKING:
-    from airflow_provider_bland.api.transport import AsyncTransport
+from airflow_provider_bland.triggers.line import Line, LineError
+from airflow_provider_bland.triggers.listing import BITE, SWEEP_INTERVAL, CallList
+from airflow_provider_bland.triggers.waits import Wait
 
 log = logging.getLogger(__name__)
 
@@ -44,37 +41,16 @@ DIRECT_LIMIT: Final = 8
 """Up to so many waiting calls, one GET each is cheaper than a page of the list."""
 DIRECT_BUDGET: Final = 20
 """Direct requests per interval for calls the list does not show."""
-SWEEP_INTERVAL: Final = 60.0
-SMALLEST_PAGE: Final = 100
 MISSES_TO_DISTRUST: Final = 3
-_BITE: Final = 100
-"""Rows of a page taken in at once."""
+_LOOKS_AT_ONCE: Final = 8
+"""Fewer than the transport's connections, so that slow looks leave room for the list."""
+_LIST_SECONDS: Final = 120.0
+_OPEN_ATTEMPTS: Final = 3
 _COMPLAINT_INTERVAL: Final = 60.0
-"""Seconds between log lines while Bland is down."""
 _RELOOK: Final = 60.0
 """Seconds between direct looks at a call that no list shows."""
 _RELOOK_SIGHTED: Final = 600.0
 """The same for a call that the list has shown as active: the list will tell of its end, and if not, this will."""
-
-
-class _Waiter:
-    """One trigger that waits for one call."""
-
-    __slots__ = ("call_id", "direct", "done", "interval", "next_look", "watch")
-
-    def __init__(self, call_id: str, interval: float, watch: CallWatch, direct: bool, next_look: float) -> None:
-        self.call_id = call_id
-        self.interval = interval
-        self.watch = watch
-        # Looked at directly in every interval: it asked for that, or has ended and is to settle.
-        self.direct = direct
-        self.next_look = next_look
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-
-async def _unconnected(request: BlandRequest) -> Any:
-    raise AssertionError(f"{request} before the poller was connected")
-
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, CallPoller]] = WeakKeyDictionary()
 
@@ -89,20 +65,21 @@ class CallPoller:
     def __init__(self, bland_conn_id: str) -> None:
         self.bland_conn_id = bland_conn_id
         self._loop = asyncio.get_running_loop()
-        self._waiters: dict[str, list[_Waiter]] = {}
+        self._waits: dict[str, list[Wait]] = {}
         self._count = 0
         self._task: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
-        self._transport: AsyncTransport | None = None
-        self._send: Callable[[BlandRequest], Awaitable[Any]] = _unconnected
-        self._renew = False
-        # What the list has said of calls lately, ours and others': id -> whether finished.
-        self._known: OrderedDict[str, bool] = OrderedDict()
-        self._next_sweep = 0.0
+        self._line = Line(bland_conn_id)
+        self._open_failures = 0
+        self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._listing: asyncio.Task[None] | None = None
+        self._list = CallList(self._told_by_list)
+        self._list_refused_until = 0.0
+        self._list_failures = 0
         self._auth_failures = 0
         self._misses = 0
-        self._list_refused = False
-        self._out_of_order = False
+        self._last_look_good = False
         self._pause = 0.0
         self._next_complaint = 0.0
 
@@ -115,7 +92,17 @@ class CallPoller:
             poller = of_loop[bland_conn_id] = cls(bland_conn_id)
         return poller
 
-    async def wait(self, call_id: str, *, interval: float, watch: CallWatch, direct: bool = False) -> None:
+    async def wait(
+        self,
+        call_id: str,
+        *,
+        interval: float,
+        watch: CallWatch,
+        direct: bool = False,
+        seconds: float | None = None,
+        patience: float = float("inf"),
+        tell: Callable[[str], None] = log.warning,
+    ) -> None:
         """
         Wait for the end of a call.
 
@@ -123,63 +110,72 @@ class CallPoller:
         :param interval: seconds between looks; all waits share the shortest.
         :param watch: says what each look at the call means.
         :param direct: look at the call itself, not at the list.
-        :raises BlandError: if waiting makes no sense any more: bad key, call gone.
+        :param seconds: wait no longer than this; ``None`` for ever.
+        :param patience: seconds after which to give up if Bland cannot be reached from here at all.
+        :param tell: told, once a minute at most and in the caller's context, when nothing is heard of the call.
+        :raises TimeoutError: says since when Bland was not reached, if so.
+        :raises BlandError: if waiting here makes no sense any more: bad key, call gone, no way to Bland.
         """
         now = self._loop.time()
-        known = self._known.get(call_id)
+        known = self._list.state_of(call_id)
         if known and not watch.wants_analysis and not direct:
             return  # others have seen it end
         # An unknown call may be new, and soon in the list, or long finished: then nothing but a look will tell.
         first_look = _RELOOK_SIGHTED if known is False else 2 * interval
         # What has ended but is to settle, only its details can tell.
-        waiter = _Waiter(call_id, interval, watch, direct or known is True, now + first_look)
-        self._waiters.setdefault(call_id, []).append(waiter)
+        wait = Wait(call_id, interval, watch, direct or known is True, now, now + first_look, patience, tell)
+        self._waits.setdefault(call_id, []).append(wait)
         self._count += 1
         if self._task is None:
             # Not in this trigger's context: the poller outlives it, and logs for all.
             self._task = self._loop.create_task(self._run(), context=contextvars.Context())
         try:
-            await waiter.done
+            async with asyncio.timeout(seconds):
+                await wait.done
+        except TimeoutError:
+            raise TimeoutError(wait.sight.words(self._loop.time(), time.time())) from None
         finally:
-            self._forget(waiter)
+            self._forget(wait)
 
-    def _forget(self, waiter: _Waiter) -> None:
-        of_call = self._waiters.get(waiter.call_id, [])
-        if waiter in of_call:
-            of_call.remove(waiter)
+    def _forget(self, wait: Wait) -> None:
+        of_call = self._waits.get(wait.call_id, [])
+        if wait in of_call:
+            of_call.remove(wait)
             self._count -= 1
             if not of_call:
-                del self._waiters[waiter.call_id]
-        if not self._waiters:
+                del self._waits[wait.call_id]
+        if not self._waits:
             self._emptied.set()
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        failure: BaseException = BlandServerError("The poller that waited for calls was stopped.")
         try:
-            while self._waiters:
+            while self._waits:
                 started = self._loop.time()
-                await self._tick()
-                interval = max(min((w.interval for ws in self._waiters.values() for w in ws), default=0.0), self._pause)
+                try:
+                    await self._tick()
+                except Exception:  # noqa: BLE001 - logged, once a minute
+                    # Whatever it is, the calls go on, and so do the waits.
+                    self._complain("The poller of connection %r stumbled.", self.bland_conn_id, exc_info=True)
+                interval = max(min((wait.interval for wait in self._all()), default=0.0), self._pause)
                 await self._sleep(interval - (self._loop.time() - started))
-        except Exception as error:
-            failure = error
-            log.exception("The poller of connection %r broke.", self.bland_conn_id)
         finally:
             # Before anything is awaited: who comes from now on gets another poller.
             of_loop = _pollers.get(self._loop, {})
             if of_loop.get(self.bland_conn_id) is self:
                 del of_loop[self.bland_conn_id]
-            for waiter in self._all():
-                if not waiter.done.done():
-                    waiter.done.set_exception(failure)
-            await self._close()
+            for wait in self._all():
+                wait.fail(BlandServerError("The poller that waited for calls was stopped."))
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await self._line.close()
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not when the last waiter has gone."""
         self._emptied.clear()
-        if not self._waiters:
+        if not self._waits:
             return
         try:
             async with asyncio.timeout(max(seconds, 0.0)):
@@ -189,196 +185,191 @@ class CallPoller:
 
     async def _tick(self) -> None:
         self._pause = 0.0
-        transport = await self._connect()
-        if transport is None:
+        if not await self._open():
             return
-        # One attempt each: the next interval is the next one.
-        self._send = functools.partial(transport.send, max_attempts=1)
-        now = self._loop.time()
         if self._count <= DIRECT_LIMIT:
-            await self._look_at(self._all())
+            self._look_at(self._all())
             return
-        direct = [waiter for waiter in self._all() if waiter.direct]
-        if self._list_refused:
-            self._list_refused = now < self._next_sweep
-        if not self._list_refused and len(direct) < self._count:
-            try:
-                await self._read_list()
-                self._auth_failures = 0
-                self._next_complaint = 0.0
-            except BlandError as error:
-                self._list_failed(error)
-        await self._look_at(direct + self._overdue())
+        direct = [wait for wait in self._all() if wait.direct]
+        may_list = self._loop.time() >= self._list_refused_until and len(direct) < self._count
+        if may_list and (self._listing is None or self._listing.done()):
+            self._listing = self._begin(self._read_list())
+        self._look_at(direct + self._overdue())
 
-    def _all(self) -> list[_Waiter]:
-        return [waiter for waiters in self._waiters.values() for waiter in waiters]
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
-    def _overdue(self) -> list[_Waiter]:
+    def _all(self) -> list[Wait]:
+        return [wait for waits in self._waits.values() for wait in waits]
+
+    def _overdue(self) -> list[Wait]:
         now = self._loop.time()
         overdue = sorted(
-            (
-                waiter
-                for waiter in self._all()
-                if waiter.next_look <= now and not waiter.direct and not waiter.done.done()
-            ),
-            key=lambda waiter: waiter.next_look,
+            (wait for wait in self._all() if wait.next_look <= now and not wait.direct and not wait.is_over),
+            key=lambda wait: wait.next_look,
         )
         budget = DIRECT_BUDGET
-        if self._list_refused or self._misses >= MISSES_TO_DISTRUST:
+        # If looks fail too, it is Bland that is down: then there is no use in asking more.
+        list_is_down = self._list_failures >= MISSES_TO_DISTRUST and self._last_look_good
+        if now < self._list_refused_until or self._misses >= MISSES_TO_DISTRUST or list_is_down:
             # The list is of no use: ask about every call once in _RELOOK seconds.
-            interval = min((waiter.interval for waiter in overdue), default=1.0)
+            interval = min((wait.interval for wait in overdue), default=1.0)
             budget += int(self._count * min(1.0, interval / _RELOOK)) + 1
         elif len(overdue) > budget:
             # Many triggers have come at once, as after a restart: rather than ask for each, sweep soon.
-            self._next_sweep = min(self._next_sweep, now + SWEEP_INTERVAL / 6)
+            self._list.next_sweep = min(self._list.next_sweep, now + SWEEP_INTERVAL / 6)
         return overdue[:budget]
 
     # --- the list -------------------------------------------------------------------------------------------------
 
     async def _read_list(self) -> None:
-        now = self._loop.time()
-        sweeping = now >= self._next_sweep
-        everything = sweeping or self._out_of_order
-        unseen = set(self._waiters)
-        position, size = 0, min(LIST_PAGE_LIMIT, max(SMALLEST_PAGE, 4 * self._count))
-        seen_enough = False
-        # Enough for every waiting call and three times as many others; what lies deeper is asked for directly.
-        most = 5 + 4 * (self._count // LIST_PAGE_LIMIT + 1)
-        for _ in range(most):
-            page = await self._send(
-                # "completed" is left out: a call that failed early may never be completed.
-                endpoints.list_calls(
-                    {"sort_by": "updated_at", "ascending": False, "from": position or None, "limit": size}
-                )
-            )
-            rows = page["calls"]
-            news = flips = 0
-            for start in range(0, len(rows), _BITE):
-                told = self._take_in(rows[start : start + _BITE], unseen, now)
-                news, flips = news + told[0], flips + told[1]
-                # Whoever has been resolved goes on now, rather than a thousand at once.
-                await asyncio.sleep(0)
-            if seen_enough and flips:
-                # Where an ordered list would have had nothing new: it is not ordered by time of change.
-                self._out_of_order = True
-            seen_enough = seen_enough or not news
-            position += len(rows)
-            if len(rows) < size or not unseen or (seen_enough and not everything):
-                break
-            size = LIST_PAGE_LIMIT
-        if sweeping:
-            self._next_sweep = now + SWEEP_INTERVAL
+        try:
+            async with asyncio.timeout(_LIST_SECONDS):
+                unseen = await self._list.read(self._line.send, self._waits.keys(), self._loop.time())
+        except BlandError as error:
+            await self._list_failed(error)
+        except Exception as error:  # noqa: BLE001 - told as a failed look
+            await self._list_failed(BlandServerError(f"Bland's list of calls cannot be read ({error!r:.200})."))
+        else:
+            now = self._loop.time()
             for call_id in unseen:
-                for waiter in self._waiters.get(call_id, ()):
-                    waiter.next_look = min(waiter.next_look, now + waiter.interval)
-        while len(self._known) > max(5 * LIST_PAGE_LIMIT, 3 * self._count):
-            self._known.popitem(last=False)
+                for wait in self._waits.get(call_id, ()):
+                    wait.next_look = min(wait.next_look, now + wait.interval)
+            self._auth_failures = self._list_failures = 0
+            await self._each(lambda wait: None if wait.direct else self._heard(wait))
 
-    def _take_in(self, rows: Iterable[Mapping[str, Any]], unseen: set[str], now: float) -> tuple[int, int]:
-        """Learn from a page: how many rows said something new, and how many told of the end of a call seen active."""
-        news = flips = 0
-        for row in rows:
-            call_id = call_id_of(row)
-            if call_id is None:
-                continue
-            finished = is_finished(row)
-            unseen.discard(call_id)
-            before = self._known.get(call_id)
-            if before is not finished:
-                news += 1
-                flips += before is False
-            self._known[call_id] = finished
-            self._known.move_to_end(call_id)
-            for waiter in self._waiters.get(call_id, ()):
-                if not finished:
-                    waiter.next_look = max(waiter.next_look, now + _RELOOK_SIGHTED)
-                elif not waiter.direct and not waiter.done.done():
-                    self._misses = 0
-                    if waiter.watch.wants_analysis:
-                        waiter.direct = True
-                    else:
-                        waiter.done.set_result(None)
-        return news, flips
+    def _told_by_list(self, call_id: str, finished: bool) -> None:
+        for wait in self._waits.get(call_id, ()):
+            if not finished:
+                wait.next_look = max(wait.next_look, self._loop.time() + _RELOOK_SIGHTED)
+            elif not wait.direct and not wait.is_over:
+                self._misses = 0
+                if wait.watch.wants_analysis:
+                    wait.direct = True
+                else:
+                    wait.end()
 
-    def _list_failed(self, error: BlandError) -> None:
+    async def _list_failed(self, error: BlandError) -> None:
+        self._list_failures += 1
         if isinstance(error, BlandAuthError):
             self._auth_failures += 1
-            self._renew = True
+            self._line.renew()
             if self._auth_failures >= AUTH_LOOKS:
-                self._fail_all(error)
+                await self._fail_all(error)
         elif isinstance(error, BlandServerError | BlandConnectionError | BlandRateLimitError):
-            self._complain(error)
-            self._pause = min(error.retry_after or 0.0, MAX_RATE_LIMIT_WAIT)
+            self._complain("Could not list calls; %d waits go on: %s", self._count, error)
+            self._slow_down(error)
+            await self._each(lambda wait: None if wait.direct else self._unheard(wait, error))
         else:
             # A key without the scope, say. The calls themselves may still be readable.
-            log.warning("Bland does not let us list calls; asking for each call instead: %s", error)
-            self._list_refused = True
-            self._next_sweep = self._loop.time() + 10 * SWEEP_INTERVAL
-            for waiter in self._all():
-                waiter.next_look = min(waiter.next_look, self._loop.time())
-
-    def _complain(self, error: BlandError) -> None:
-        now = self._loop.time()
-        if now >= self._next_complaint:
-            self._next_complaint = now + _COMPLAINT_INTERVAL
-            log.warning("Could not list calls; %d waits go on: %s", self._count, error)
+            self._complain("Bland does not let us list calls; asking for each call instead: %s", error)
+            now = self._loop.time()
+            self._list_refused_until = now + 10 * SWEEP_INTERVAL
+            for wait in self._all():
+                wait.next_look = min(wait.next_look, now)
 
     # --- single calls ---------------------------------------------------------------------------------------------
 
-    async def _look_at(self, waiters: list[_Waiter]) -> None:
-        if waiters:
-            await asyncio.gather(*(self._look(waiter) for waiter in waiters))
+    def _look_at(self, waits: Iterable[Wait]) -> None:
+        for wait in waits:
+            if not wait.is_over and not wait.looking:
+                wait.looking = True
+                self._begin(self._look(wait))
 
-    async def _look(self, waiter: _Waiter) -> None:
-        if waiter.done.done():
-            return
+    async def _look(self, wait: Wait) -> None:
         try:
-            call = await self._send(endpoints.get_call(waiter.call_id))
-        except BlandError as error:
-            fatal = waiter.watch.failed(error, self._loop.time())
-            if isinstance(error, BlandAuthError):
-                self._renew = True
-            if isinstance(error, BlandRateLimitError):
-                self._pause = max(self._pause, min(error.retry_after or 0.0, MAX_RATE_LIMIT_WAIT))
-            if fatal is not None and not waiter.done.done():
-                waiter.done.set_exception(fatal)
-            waiter.next_look = self._loop.time() + waiter.interval
-            return
+            async with self._looks:
+                if wait.is_over:
+                    return
+                try:
+                    call = await self._line.send(endpoints.get_call(wait.call_id))
+                except BlandError as error:
+                    self._look_failed(wait, error)
+                    return
+                now = self._loop.time()
+                wait.next_look = now + _RELOOK
+                try:
+                    is_over, finished = wait.watch.saw(call, now), is_finished(call)
+                except Exception as error:  # noqa: BLE001 - told as a failed look
+                    self._look_failed(wait, BlandServerError(f"Its details cannot be read ({error!r:.200})."))
+                    return
+                self._last_look_good = True
+                self._heard(wait)
+                if finished and not wait.direct and self._count > DIRECT_LIMIT:
+                    self._misses += 1
+                if is_over:
+                    wait.end()
+                elif finished:
+                    wait.direct = True
+        finally:
+            wait.looking = False
+
+    def _look_failed(self, wait: Wait, error: BlandError) -> None:
         now = self._loop.time()
-        waiter.next_look = now + _RELOOK
-        if is_finished(call) and not waiter.direct and self._count > DIRECT_LIMIT:
-            self._misses += 1
-        if waiter.watch.saw(call, now):
-            if not waiter.done.done():
-                waiter.done.set_result(None)
-        elif is_finished(call):
-            waiter.direct = True
+        wait.next_look = now + wait.interval
+        self._last_look_good = False
+        if isinstance(error, BlandAuthError):
+            self._line.renew()
+        self._slow_down(error)
+        fatal = wait.watch.failed(error, now)
+        if fatal is not None:
+            wait.fail(fatal)
+        else:
+            self._unheard(wait, error)
 
-    # --- the connection -------------------------------------------------------------------------------------------
+    def _heard(self, wait: Wait) -> None:
+        if wait.sight.heard(self._loop.time()):
+            wait.tell(f"Bland is reached again. The wait for call {wait.call_id} goes on.")
 
-    async def _connect(self) -> AsyncTransport | None:
-        if self._renew:
-            # Bland refused the key. Perhaps somebody has replaced it in the connection since.
-            await self._close()
-            self._renew = False
-        if self._transport is None:
-            from airflow_provider_bland.api.transport import AsyncTransport
+    def _unheard(self, wait: Wait, error: BlandError) -> None:
+        now = self._loop.time()
+        if wait.sight.failed(str(error), now):
+            words = wait.sight.words(now, time.time())
+            wait.tell(f"{words} The wait for call {wait.call_id} goes on, and so does the call.")
+        if (
+            isinstance(error, BlandConnectionError)
+            and not self._line.was_answered
+            and now - wait.since >= wait.patience
+        ):
+            # Perhaps a worker has a way to Bland: one has placed the call.
+            wait.fail(error)
 
-            try:
-                settings = await BlandHook(self.bland_conn_id).aget_settings()
-            except BlandError as error:
-                self._fail_all(error)
-                return None
-            # In a thread: it imports an HTTP library and reads certificates.
-            self._transport = await asyncio.to_thread(AsyncTransport, settings)
-        return self._transport
+    def _slow_down(self, error: BlandError) -> None:
+        if isinstance(error, BlandRateLimitError):
+            self._pause = max(self._pause, min(error.retry_after or 0.0, MAX_RATE_LIMIT_WAIT))
 
-    def _fail_all(self, error: BlandError) -> None:
-        for waiter in self._all():
-            if not waiter.done.done():
-                waiter.done.set_exception(error)
+    # --- all waits ------------------------------------------------------------------------------------------------
 
-    async def _close(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            await transport.aclose()
+    async def _open(self) -> bool:
+        try:
+            await self._line.open()
+        except LineError as error:
+            self._open_failures += 1
+            self._complain("%s", error)
+            if self._open_failures >= _OPEN_ATTEMPTS:
+                await self._fail_all(error)
+            return False
+        except BlandError as error:
+            await self._fail_all(error)
+            return False
+        self._open_failures = 0
+        return True
+
+    async def _each(self, act: Callable[[Wait], None]) -> None:
+        """Do something for every wait, in bites: thousands of them must not keep the event loop for long."""
+        for position, wait in enumerate(self._all()):
+            act(wait)
+            if position % BITE == BITE - 1:
+                await asyncio.sleep(0)
+
+    async def _fail_all(self, error: BlandError) -> None:
+        await self._each(lambda wait: wait.fail(error))
+
+    def _complain(self, message: str, *arguments: object, exc_info: bool = False) -> None:
+        now = self._loop.time()
+        if now >= self._next_complaint:
+            self._next_complaint = now + _COMPLAINT_INTERVAL
+            log.warning(message, *arguments, exc_info=exc_info)

@@ -24,6 +24,8 @@ TRIGGERS = {
         settle_timeout=7.0,
         stop_on_kill=True,
         confirm=True,
+        look_from=1_799_999_000.0,
+        patience=240.0,
     ),
 }
 
@@ -43,7 +45,25 @@ def test_a_trigger_is_made_again_from_plain_json(trigger: CallCompletionTrigger)
 
 def test_a_trigger_carries_every_argument() -> None:
     arguments = set(inspect.signature(CallCompletionTrigger.__init__).parameters) - {"self"}
-    assert set(TRIGGERS["defaults"].serialize()[1]) == arguments
+    assert set(TRIGGERS["everything"].serialize()[1]) == arguments
+
+
+def test_a_triggerer_that_is_older_than_the_worker_is_told_nothing_new_without_need() -> None:
+    assert set(TRIGGERS["defaults"].serialize()[1]) == {
+        "call_id",
+        "bland_conn_id",
+        "poll_interval",
+        "deadline",
+        "wants_analysis",
+        "settle_timeout",
+        "stop_on_kill",
+        "confirm",
+    }
+
+
+def test_the_end_of_time_says_what_was_not_heard() -> None:
+    event = WaitEvent(WaitStatus.TIMEOUT, "c-1", message="Bland was not reached since ...")
+    assert WaitEvent.of(json.loads(json.dumps(event.to_json())), "c-1") == event
 
 
 @pytest.mark.parametrize("status", [WaitStatus.FINISHED, WaitStatus.TIMEOUT])

@@ -27,6 +27,10 @@ class Call:
     :param talk: simulated seconds of conversation, if nothing cuts it short.
     :param talked: simulated seconds of conversation that took place.
     :param steps: what is still to happen: simulated seconds after the step before, and the step.
+    :param admitted: the moment at which the plan gave it a line.
+    :param call_me_at: when the callee wants to be called again (Unix time), if they said so.
+    :param zone: where the callee lives, if a test said so.
+    :param scheduled: whether it was accepted for a later time.
     :param timer: tells the current step's entry in the queue of events from outdated ones.
     """
 
@@ -66,6 +70,10 @@ class Call:
     steps: list[tuple[float, str]] = field(default_factory=list)
     due: float | None = None
     timer: int = 0
+    admitted: float | None = None
+    call_me_at: float | None = None
+    zone: str | None = None
+    scheduled: bool = False
 
     @property
     def scenario(self) -> Scenario | None:

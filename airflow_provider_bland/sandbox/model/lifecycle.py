@@ -1,8 +1,4 @@
-"""
-What happens to a call, when, and how it ends. Pure: a plan is made from a seed, a number and a request.
-
-States and texts: docs.bland.ai/api-v1/get/calls-id.
-"""
+"""What happens to a call, when, and how it ends. Pure: it follows from a seed, a number and a request."""
 
 from __future__ import annotations
 
@@ -10,9 +6,12 @@ import random
 from dataclasses import dataclass
 from typing import Any, Final
 
-from airflow_provider_bland.sandbox.model.callees import PERSONAS
+from airflow_provider_bland.sandbox.model.callees import Callee
 from airflow_provider_bland.sandbox.model.calls import Call
 from airflow_provider_bland.sandbox.model.numbers import NUMBERS
+from airflow_provider_bland.sandbox.model.outcomes import CONNECTED, ENDINGS, FAILURES
+from airflow_provider_bland.sandbox.model.personas import ORDINARY
+from airflow_provider_bland.sandbox.model.settings import Settings
 
 Steps = list[tuple[float, str]]
 
@@ -26,31 +25,6 @@ GREETING_SECONDS: Final = 8.0
 # How calls to ordinary numbers end, and how often.
 MIX: Final = {"human": 0.55, "voicemail": 0.20, "no-answer": 0.17, "busy": 0.04, "failed": 0.04}
 
-FAILURES: Final = (
-    "The number you dialed is not found.",
-    "The number you dialed is temporarily unavailable.",
-    "Service Provider Blocked Call due to Spam or Number Reputation. Try a different number.",
-)
-
-# outcome -> (status, answered_by, error_message) of a call that ends by itself. A call whose status is null was never
-# created properly: the page says that status is present only for calls that were.
-ENDINGS: Final[dict[str, tuple[str | None, str | None, str | None]]] = {
-    "human": ("completed", "human", None),
-    "silent": ("completed", "unknown", None),
-    "complete_error": ("completed", "human", None),
-    "voicemail": ("completed", "voicemail", None),
-    "no-answer": ("no-answer", "no-answer", None),
-    "busy": ("busy", None, None),
-    "failed": ("failed", None, FAILURES[0]),
-    "canceled": ("canceled", None, None),
-    "unknown": ("unknown", None, None),
-    "pre_queue_error": (None, None, "Invalid call parameters."),
-    "queue_error": ("failed", None, "Unable to start call. Check the call details error_message for more details."),
-    "call_error": ("failed", "human", "Call failed."),
-}
-CONNECTED: Final = frozenset({"human", "silent", "complete_error", "voicemail", "call_error"})
-OUTCOMES: Final = tuple(ENDINGS)
-
 
 @dataclass(frozen=True)
 class Fate:
@@ -62,34 +36,51 @@ class Fate:
     error_message: str | None
 
 
-def fate(seed: int, number: str, nth: int, body: dict[str, Any]) -> Fate:
+def fate(settings: Settings, number: str, nth: int, body: dict[str, Any], callee: Callee | None) -> Fate:
     """
     Decide how a call ends.
 
-    :param seed: the sandbox's seed.
+    :param settings: the sandbox's: its seed, and what chance is told to do.
     :param number: the number called.
     :param nth: how many calls to it came before.
     :param body: the request; the voicemail settings matter.
+    :param callee: who has the number, if a test described them.
     """
-    chance = random.Random(f"{seed}:{number}:{nth}")
-    persona = chance.choice(sorted(PERSONAS))
+    chance = random.Random(f"{settings.seed}:{number}:{nth}")
+    persona = chance.choice(ORDINARY)
+    outcomes: tuple[str, ...] = ()
+    talk: float | None = None
     scenario = NUMBERS.get(number)
     if scenario is not None:
-        outcome = scenario.outcomes[min(nth, len(scenario.outcomes) - 1)]
-        persona = scenario.persona or persona
-        talk = scenario.talk
-        error_message = ENDINGS[outcome][2]
-    else:
-        outcome = chance.choices(list(MIX), list(MIX.values()))[0]
-        talk = float(round(min(600.0, max(8.0, chance.lognormvariate(3.9, 0.6)))))
-        error_message = chance.choice(FAILURES) if outcome == "failed" else ENDINGS[outcome][2]
+        outcomes, persona, talk = scenario.outcomes, scenario.persona or persona, scenario.talk
+    if callee is not None:
+        outcomes, persona = callee.outcomes or outcomes, callee.persona or persona
+        talk = talk if callee.talk is None else callee.talk
+    mixed = chance.choices(list(MIX), list(MIX.values()))[0]
+    lasting = float(round(min(600.0, max(8.0, chance.lognormvariate(3.9, 0.6)))))
+    failure = chance.choice(FAILURES) if scenario is None else FAILURES[0]
+    if scenario is None and not (callee and callee.persona):
+        persona = _wishing(settings, chance.random()) or persona
+    outcome = outcomes[min(nth, len(outcomes) - 1)] if outcomes else mixed
+    talk = lasting if talk is None else talk
+    message = failure if outcome == "failed" else ENDINGS[outcome][2]
+    return Fate(outcome, talk_seconds(outcome, body, talk), persona, message)
+
+
+def talk_seconds(outcome: str, body: dict[str, Any], conversation: float) -> float:
+    """Return how long somebody is on the line of a call that ends so."""
     if outcome == "voicemail":
-        talk = voicemail_seconds(body, talk)
-    elif outcome == "call_error":
-        talk = 8.0
-    elif outcome not in CONNECTED:
-        talk = 0.0
-    return Fate(outcome, talk, persona, error_message)
+        return voicemail_seconds(body, conversation)
+    if outcome == "call_error":
+        return 8.0
+    return conversation if outcome in CONNECTED else 0.0
+
+
+def _wishing(settings: Settings, draw: float) -> str | None:
+    """Return who answers instead of an ordinary callee, if the settings want some to."""
+    if draw < settings.opt_out_rate:
+        return "opts-out"
+    return "calls-later" if draw < settings.opt_out_rate + settings.call_later_rate else None
 
 
 def voicemail_message(body: dict[str, Any]) -> str | None:
@@ -116,9 +107,9 @@ def voicemail_seconds(body: dict[str, Any], conversation: float) -> float:
     return GREETING_SECONDS
 
 
-def plan(call: Call, wait: float) -> Steps:
+def before_ringing(call: Call, wait: float) -> Steps:
     """
-    Return the steps of a call.
+    Return the steps of a call up to its ring.
 
     :param call: with its outcome decided.
     :param wait: simulated seconds before it may be dialled (scheduled, or a retry).
@@ -129,9 +120,12 @@ def plan(call: Call, wait: float) -> Steps:
     queued = max(wait, call.trait("queued_for"))
     if call.outcome == "queue_error":
         return [*steps, (queued + ALLOCATE_SECONDS, "end")]
-    steps += [(queued + ALLOCATE_SECONDS, "allocated"), (DIAL_SECONDS, "dial")]
-    if call.trait("vanishes"):
-        steps.append((0.2, "vanish"))
+    return [*steps, (queued + ALLOCATE_SECONDS, "allocated"), (DIAL_SECONDS, "dial")]
+
+
+def after_ringing(call: Call) -> Steps:
+    """Return the steps of a call from its ring to its end."""
+    steps: Steps = [(0.2, "vanish")] if call.trait("vanishes") else []
     if call.outcome not in CONNECTED:
         ringing = {"no-answer": NO_ANSWER_SECONDS, "canceled": 6.0}.get(call.outcome, 2.0)
         return [*steps, (ringing, "end")]

@@ -6,11 +6,10 @@ Filters: docs.bland.ai/api-v1/get/calls.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_bland.sandbox.model import rendering
@@ -25,22 +24,41 @@ EVER: Final = (float("-inf"), float("inf"))
 Key = tuple[float, int, str]
 
 
-@dataclass(slots=True)
 class Row:
-    """What the list knows of a call: a snapshot, which may be older than the call."""
+    """
+    What the list knows of a call: a snapshot, which may be older than the call.
 
-    call_id: str
-    seq: int
-    created_at: float
-    updated_at: float
-    completed: bool
-    number: str
-    from_number: str
-    batch_id: str | None
-    campaign_id: str | None
-    answered_by: str | None
-    call_length: float | None
-    text: str
+    :param shown: the row as the list shows it.
+    """
+
+    __slots__ = (
+        "answered_by",
+        "batch_id",
+        "call_id",
+        "call_length",
+        "campaign_id",
+        "completed",
+        "created_at",
+        "from_number",
+        "number",
+        "seq",
+        "shown",
+        "updated_at",
+    )
+
+    def __init__(self, call: Call, shown: dict[str, Any]) -> None:
+        self.call_id = call.call_id
+        self.seq = call.seq
+        self.created_at = call.created_at
+        self.updated_at = call.updated_at
+        self.completed = call.completed
+        self.number = call.number
+        self.from_number = call.from_number
+        self.batch_id = call.batch_id
+        self.campaign_id = call.body.get("campaign_id")
+        self.answered_by = call.answered_by
+        self.call_length = call.call_length
+        self.shown = shown
 
     def key(self, sort: str) -> Key:
         """Return the place in an order."""
@@ -62,22 +80,18 @@ class Query:
     tests: list[Callable[[Row], bool]] = field(default_factory=list)
 
 
-class ListIndex:
-    """Rows in every order that clients ask for."""
+class _Orders:
+    """Some rows in every order that clients ask for."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
-        self._orders: dict[tuple[str, bool | None], list[Key]] = {
+        self.lists: dict[tuple[str, bool | None], list[Key]] = {
             (sort, completed): [] for sort in ("created_at", "updated_at") for completed in (None, True, False)
         }
-        self._by_number: dict[str, dict[str, Row]] = {}
-        self._by_batch: dict[str, dict[str, Row]] = {}
 
-    def put(self, row: Row) -> None:
-        """Add a row, or replace the call's older one."""
-        old = self.rows.get(row.call_id)
-        for (sort, completed), order in self._orders.items():
-            new_key = row.key(sort) if completed in (None, row.completed) else None
+    def replace(self, old: Row | None, new: Row | None) -> None:
+        """Put a row in the place of an older one."""
+        for (sort, completed), order in self.lists.items():
+            new_key = new.key(sort) if new is not None and completed in (None, new.completed) else None
             old_key = old.key(sort) if old is not None and completed in (None, old.completed) else None
             if new_key == old_key:
                 continue
@@ -85,34 +99,14 @@ class ListIndex:
                 del order[bisect_left(order, old_key)]
             if new_key is not None:
                 insort(order, new_key)
-        self.rows[row.call_id] = row
-        self._by_number.setdefault(row.number, {})[row.call_id] = row
-        if row.batch_id:
-            self._by_batch.setdefault(row.batch_id, {})[row.call_id] = row
 
-    def remove(self, call_id: str) -> None:
-        """Take a row out, if it is there."""
-        row = self.rows.pop(call_id, None)
-        if row is None:
-            return
-        for (sort, completed), order in self._orders.items():
-            if completed in (None, row.completed):
-                del order[bisect_left(order, row.key(sort))]
-        self._by_number[row.number].pop(call_id)
-        if row.batch_id:
-            self._by_batch[row.batch_id].pop(call_id)
-
-    def select(self, query: Query) -> tuple[int, list[Row]]:
-        """Return how many rows fit a query, and the page asked for."""
-        if query.number is not None:
-            return self._filtered(self._by_number.get(query.number, {}).values(), query)
-        if query.batch_id is not None:
-            return self._filtered(self._by_batch.get(query.batch_id, {}).values(), query)
+    def select(self, rows: Mapping[str, Row], query: Query) -> tuple[int, list[Row]]:
+        """Return how many of the rows fit a query, and the page asked for."""
         slices = {sort: self._slice(sort, query) for sort in ("created_at", "updated_at")}
         other = "created_at" if query.sort == "updated_at" else "updated_at"
         if query.tests or query.ranges[other] != EVER:
             order, low, high = min(slices.values(), key=lambda piece: piece[2] - piece[1])
-            return self._filtered((self.rows[key[2]] for key in order[low:high]), query)
+            return _filtered((rows[key[2]] for key in order[low:high]), query)
         order, low, high = slices[query.sort]
         if query.ascending:
             first = low + query.start
@@ -120,57 +114,89 @@ class ListIndex:
         else:
             last = high - query.start
             keys = order[max(low, last - query.count) : max(low, last)][::-1]
-        return high - low, [self.rows[key[2]] for key in keys]
+        return high - low, [rows[key[2]] for key in keys]
 
     def _slice(self, sort: str, query: Query) -> tuple[list[Key], int, int]:
         """Return an order, and where in it the rows are that fit the range of times."""
-        order = self._orders[(sort, query.completed)]
+        order = self.lists[(sort, query.completed)]
         earliest, latest = query.ranges[sort]
         low = bisect_left(order, (earliest,))
         return order, low, max(low, bisect_left(order, (latest, MAX_SEQ)))
 
-    def _filtered(self, rows: Iterable[Row], query: Query) -> tuple[int, list[Row]]:
-        (created_low, created_high), (updated_low, updated_high) = (
-            query.ranges["created_at"],
-            query.ranges["updated_at"],
-        )
-        fitting = [
-            row
-            for row in rows
-            if created_low <= row.created_at <= created_high
-            and updated_low <= row.updated_at <= updated_high
-            and (query.completed is None or row.completed is query.completed)
-            and (query.batch_id is None or row.batch_id == query.batch_id)
-            and all(test(row) for test in query.tests)
-        ]
-        fitting.sort(key=lambda row: row.key(query.sort), reverse=not query.ascending)
-        return len(fitting), fitting[query.start : query.start + query.count]
+
+def _filtered(rows: Iterable[Row], query: Query) -> tuple[int, list[Row]]:
+    (created_low, created_high), (updated_low, updated_high) = query.ranges["created_at"], query.ranges["updated_at"]
+    fitting = [
+        row
+        for row in rows
+        if created_low <= row.created_at <= created_high
+        and updated_low <= row.updated_at <= updated_high
+        and (query.completed is None or row.completed is query.completed)
+        and (query.batch_id is None or row.batch_id == query.batch_id)
+        and all(test(row) for test in query.tests)
+    ]
+    fitting.sort(key=lambda row: row.key(query.sort), reverse=not query.ascending)
+    return len(fitting), fitting[query.start : query.start + query.count]
 
 
-def page(index: ListIndex, query: Query) -> bytes:
-    """Return the body of a page; rows are kept as JSON text, so that a page is a matter of joining."""
+class ListIndex:
+    """The rows of all calls: in all, by batch, by number."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        # Sorted only when somebody asks: until then a call may change often.
+        self._news: dict[str, Row] = {}
+        self._all = _Orders()
+        self._by_batch: dict[str, _Orders] = {}
+        self._by_number: dict[str, dict[str, Row]] = {}
+
+    def call_ids(self) -> list[str]:
+        """Return the ids of the calls that are listed."""
+        return list({**self.rows, **self._news})
+
+    def put(self, row: Row) -> None:
+        """Add a row, or replace the call's older one."""
+        self._news[row.call_id] = row
+
+    def remove(self, call_id: str) -> None:
+        """Take a row out, if it is there."""
+        self._news.pop(call_id, None)
+        row = self.rows.pop(call_id, None)
+        if row is not None:
+            self._all.replace(row, None)
+            self._by_number[row.number].pop(call_id)
+            if row.batch_id:
+                self._by_batch[row.batch_id].replace(row, None)
+
+    def _sort_in(self) -> None:
+        for call_id, row in self._news.items():
+            old = self.rows.get(call_id)
+            self._all.replace(old, row)
+            self.rows[call_id] = row
+            self._by_number.setdefault(row.number, {})[call_id] = row
+            if row.batch_id:
+                self._by_batch.setdefault(row.batch_id, _Orders()).replace(old, row)
+        self._news.clear()
+
+    def select(self, query: Query) -> tuple[int, list[Row]]:
+        """Return how many rows fit a query, and the page asked for."""
+        self._sort_in()
+        if query.number is not None:
+            return _filtered(self._by_number.get(query.number, {}).values(), query)
+        if query.batch_id is not None:
+            return self._by_batch.get(query.batch_id, _Orders()).select(self.rows, query)
+        return self._all.select(self.rows, query)
+
+
+def page(index: ListIndex, query: Query) -> dict[str, Any]:
+    """Return the body of a page."""
     total, rows = index.select(query)
-    return (
-        f'{{"total_count": {total}, "count": {len(rows)}, "calls": [' + ", ".join(row.text for row in rows) + "]}"
-    ).encode()
+    return {"total_count": total, "count": len(rows), "calls": [row.shown for row in rows]}
 
 
 def row_of(call: Call, settings: Settings, url: str) -> Row:
     """Return the list's snapshot of a call as it is now."""
-    return Row(
-        call.call_id,
-        call.seq,
-        call.created_at,
-        call.updated_at,
-        call.completed,
-        call.number,
-        call.from_number,
-        call.batch_id,
-        call.body.get("campaign_id"),
-        call.answered_by,
-        call.call_length,
-        json.dumps(rendering.row(call, settings, url), ensure_ascii=False),
-    )
+    return Row(call, rendering.row(call, settings, url))
 
 
 def read_query(params: Mapping[str, str], settings: Settings, normalise: Callable[[str], str | None]) -> Query:

@@ -71,6 +71,14 @@ TRAITS: Final = {
 }
 
 
+DNC: Final = Reply(
+    {
+        "status": "DNC Error",
+        "message": "Number found in DNC list. You cannot dial sensitive numbers. "
+        "More attempts will result in being blocked.",
+    },
+    400,
+)
 _DROP: Final = Reply(None, delivery=Delivery.DROP)
 _HTML: Final = Reply(None, 502, delivery=Delivery.HTML)
 _HANG: Final = Reply(None, delivery=Delivery.HANG)
@@ -116,16 +124,7 @@ _TABLE: Final[dict[str, Scenario]] = {
     "20": Scenario(
         "dnc",
         "400, status DNC Error: on the do-not-call list.",
-        refusal=Refusal(
-            Reply(
-                {
-                    "status": "DNC Error",
-                    "message": "Number found in DNC list. You cannot dial sensitive numbers. "
-                    "More attempts will result in being blocked.",
-                },
-                400,
-            )
-        ),
+        refusal=Refusal(DNC),
     ),
     "21": Scenario(
         "blacklisted", "429 that never passes: blacklisted.", refusal=Refusal(error(429, "This number is blacklisted."))
@@ -249,6 +248,15 @@ _TABLE: Final[dict[str, Scenario]] = {
         "stop-fails-once", "The first stop request is answered with an error.", talk=600, traits={"stop_fails_first": 1}
     ),
     "60": Scenario("ten-digits", "The number is shown without +1, with ten digits.", talk=30, traits={"ten_digits": 1}),
+    "61": Scenario(
+        "opts-out", "A human who wants no more calls: disposition DO_NOT_CONTACT.", talk=20, persona="opts-out"
+    ),
+    "62": Scenario(
+        "calls-later",
+        "A human who wants to be called again two hours later: CALL_BACK_SCHEDULED.",
+        talk=20,
+        persona="calls-later",
+    ),
 }
 
 NUMBERS: Final[dict[str, Scenario]] = {PREFIX + last: scenario for last, scenario in _TABLE.items()}

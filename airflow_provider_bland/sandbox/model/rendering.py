@@ -11,9 +11,11 @@ from email.utils import format_datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from airflow_provider_bland.sandbox.model import callees
 from airflow_provider_bland.sandbox.model.calls import Call, asked
+from airflow_provider_bland.sandbox.model.findings import Finding
 from airflow_provider_bland.sandbox.model.lifecycle import voicemail_message
+from airflow_provider_bland.sandbox.model.personas import PERSONAS, Line, Persona, conversation, opening
+from airflow_provider_bland.sandbox.model.personas import voicemail as voicemail_lines
 from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.model.times import iso_micro, iso_milli, iso_second
 
@@ -44,7 +46,7 @@ def substituted(text: str, variables: Mapping[str, Any]) -> str:
 def variables(call: Call) -> dict[str, Any]:
     """Return the variables of a call: the system's, the request's, and a copy of the metadata."""
     moment = datetime.fromtimestamp(call.started_at or call.created_at, UTC)
-    zone = str(call.body.get("timezone") or "America/Los_Angeles")
+    zone = str(call.body.get("timezone") or call.zone or "America/Los_Angeles")
     try:
         local = moment.astimezone(ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError):
@@ -74,32 +76,38 @@ def variables(call: Call) -> dict[str, Any]:
     return found
 
 
-def spoken(call: Call) -> list[callees.Line]:
+def persona(call: Call) -> Persona:
+    """Return who answers, with the name by which the request knows them."""
+    data = call.body.get("request_data")
+    return PERSONAS[call.persona].as_known(data if isinstance(data, dict) else {})
+
+
+def spoken(call: Call) -> list[Line]:
     """Return what was said in a call, as far as it got."""
     if call.started_at is None or call.outcome == "silent":
         return []
     known = variables(call)
     if call.outcome == "voicemail":
         message = voicemail_message(call.body)
-        return callees.voicemail(call.number, substituted(message, known) if message else None, call.talked)
+        return voicemail_lines(call.number, substituted(message, known) if message else None, call.talked)
     task = substituted(str(call.body.get("task") or ""), known)
     first = substituted(str(call.body.get("first_sentence") or ""), known)
-    return callees.conversation(
-        callees.PERSONAS[call.persona],
-        callees.opening(first, task),
-        call.talked,
-        callee_first=asked(call.body, "wait_for_greeting"),
-    )
+    callee_first = asked(call.body, "wait_for_greeting")
+    return conversation(persona(call), opening(first, task), call.talked, callee_first=callee_first)
 
 
-def finding(call: Call) -> callees.Finding:
+def finding(call: Call) -> Finding:
     """Return what an analysis can know of a call."""
     conversed = call.started_at is not None and call.outcome not in ("silent", "voicemail") and call.talked > 6
-    return callees.Finding(
-        callees.PERSONAS[call.persona] if conversed else None,
+    data = call.body.get("request_data")
+    return Finding(
+        persona(call) if conversed else None,
         "human" if conversed else call.answered_by,
         call.created_at,
         f"{call.number}:{call.nth}",
+        data if isinstance(data, dict) else {},
+        call.call_me_at if conversed else None,
+        variables(call)["timezone"],
     )
 
 
@@ -116,10 +124,11 @@ def disposition(call: Call) -> str | None:
         return system
     if finding(call).persona is None:
         return "NO_CONTACT_MADE"
-    tag = callees.PERSONAS[call.persona].disposition
+    who = PERSONAS[call.persona]
+    tag = who.disposition
     own = call.body.get("dispositions") or call.body.get("available_tags")
     if isinstance(own, list) and own and tag not in own:
-        return str(own[0] if callees.PERSONAS[call.persona].agrees else own[-1])
+        return str(own[0] if who.agrees else own[-1])
     return tag
 
 
@@ -134,6 +143,10 @@ def summary(call: Call) -> str | None:
     if found.persona is None:
         return "The call was answered, but nobody spoke."
     will = "agreed to what was proposed" if found.persona.agrees else "did not agree to what was proposed"
+    if found.persona.opts_out:
+        will = "asked not to be called again"
+    elif call.call_me_at is not None:
+        will = f"asked to be called again at {found.value('call me at', 'YYYY-MM-DD HH:MM')}"
     return f"{found.persona.first_name} answered the call and {will}. The call lasted {round(call.talked)} seconds."
 
 
@@ -266,7 +279,7 @@ def _request_data(call: Call) -> dict[str, Any]:
     return {**{name: value for name, value in call.body.items() if name not in hidden}, "phone_number": call.shown_to}
 
 
-def _utterance(call: Call, place: int, line: callees.Line) -> dict[str, Any]:
+def _utterance(call: Call, place: int, line: Line) -> dict[str, Any]:
     return {
         "id": zlib.crc32(call.call_id.encode()) % 10_000_000 * 100 + place,
         "created_at": iso_micro((call.started_at or 0) + line.offset),

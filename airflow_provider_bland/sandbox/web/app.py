@@ -12,7 +12,16 @@ from airflow_provider_bland.sandbox.model.replies import coded_error
 from airflow_provider_bland.sandbox.web.delivery import ReplyResponse
 from airflow_provider_bland.sandbox.web.endpoints import Endpoints
 from airflow_provider_bland.sandbox.web.gate import Gate
-from airflow_provider_bland.sandbox.web.routes import account, agents, batches_v2, calls, control, recordings, webhooks
+from airflow_provider_bland.sandbox.web.routes import (
+    account,
+    agents,
+    batches_v2,
+    calls,
+    control,
+    numbers,
+    recordings,
+    webhooks,
+)
 from airflow_provider_bland.sandbox.world.courier import Courier
 from airflow_provider_bland.sandbox.world.faults import Fault
 from airflow_provider_bland.sandbox.world.sandbox import Sandbox
@@ -43,7 +52,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
     app.state.closing = closing
     app.state.faults = faults
     control.register(endpoints, faults)
-    for routes in (calls, agents, batches_v2, account, recordings, webhooks):
+    for routes in (calls, agents, batches_v2, account, recordings, webhooks, numbers):
         routes.register(endpoints)
     app.include_router(endpoints.router)
     app.add_middleware(Gate, endpoints=endpoints, faults=faults)

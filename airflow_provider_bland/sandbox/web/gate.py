@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +30,9 @@ class Gate:
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer it."""
+        """Let a request pass, or answer it; replies carry the date of Bland's clock."""
+        if scope["type"] == "http":
+            send = self._dated(send)
         if scope["type"] != "http" or scope["path"].startswith("/sandbox"):
             await self._app(scope, receive, send)
             return
@@ -54,6 +57,15 @@ class Gate:
             return
         await self._app(scope, receive, send)
 
+    def _dated(self, send: Send) -> Send:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self._endpoints.sandbox.engine.shown_now, usegmt=True).encode()
+                message["headers"] = [*message["headers"], (b"date", date)]
+            await send(message)
+
+        return dated
+
     def _fault(self, scope: Scope, template: str | None, raw: bytes) -> Fault | None:
         number = self._number(scope, raw)
         for fault in self._faults:
@@ -74,7 +86,7 @@ class Gate:
         if asked:
             return normalised(asked[0])
         for part in scope["path"].split("/"):
-            call = self._endpoints.sandbox.engine.calls.get(part)
+            call = self._endpoints.sandbox.engine.register.calls.get(part)
             if call is not None:
                 return call.number
         return None

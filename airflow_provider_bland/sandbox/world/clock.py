@@ -34,10 +34,15 @@ class Clock:
         """Begin anew, showing the time in this room."""
         self._speed = self._settings.speed
         self._ahead = 0.0
-        self._since = self._room()
+        self._since = self._first = self._room()
         self._latest = 0.0
         # From which simulated moment on, what is shown then, and how many shown seconds pass per simulated one.
         self._pieces: list[tuple[float, float, float]] = [(0.0, self._since, 1 / self._speed)]
+
+    @property
+    def began(self) -> float:
+        """What Bland's clock showed (a Unix time) when simulated time began."""
+        return self._first + self._settings.clock_skew
 
     def now(self) -> float:
         """Return the simulated moment; it never goes back."""
@@ -90,13 +95,19 @@ class Clock:
 
     def as_record(self) -> dict[str, Any]:
         """Return what a restarted sandbox needs to go on."""
-        return {"moment": self.now(), "room": self._room(), "ahead": self._ahead, "speed": self._speed}
+        return {
+            "moment": self.now(),
+            "room": self._room(),
+            "ahead": self._ahead,
+            "speed": self._speed,
+            "first": self._first,
+        }
 
     def restore(self, record: dict[str, Any]) -> None:
         """Go on from a record; time has passed since then as it did before."""
         room = self._room()
         moment = record["moment"] + max(0.0, room - record["room"]) * record["speed"]
-        self._ahead, self._pieces = record["ahead"], []
+        self._ahead, self._first = record["ahead"], record["first"]
         # What was due meanwhile happened meanwhile.
         self._pieces = [(record["moment"], record["room"] + self._ahead, 1 / record["speed"])]
         self._go_on(moment, room)

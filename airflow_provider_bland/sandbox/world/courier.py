@@ -41,8 +41,8 @@ class Courier:
         try:
             while True:
                 self._sandbox.engine.advance()
-                while self._sandbox.engine.outbox:
-                    self._dispatch(self._sandbox.engine.outbox.popleft())
+                while self._sandbox.engine.outbox.posts:
+                    self._dispatch(self._sandbox.engine.outbox.posts.popleft())
                 await asyncio.sleep(TICK_SECONDS)
         finally:
             for sending in self._sending:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_bland.sandbox.model import rendering
 from airflow_provider_bland.sandbox.model.times import iso_milli
 from airflow_provider_bland.sandbox.model.webhooks import Post
 from airflow_provider_bland.sandbox.world.engine import Engine
@@ -36,7 +35,7 @@ class Deliveries:
         engine = self._engine
         with engine.lock:
             engine.advance()
-            call = engine.calls.get(call_id)
+            call = engine.register.calls.get(call_id)
             if call is None or not call.completed:
                 return f"Call {call_id} not found or not completed"
             known = self.known.get(call_id)
@@ -44,10 +43,7 @@ class Deliveries:
                 return f"No webhook was sent for call {call_id}"
             if url is not None and (known is not None or call.body.get("webhook")):
                 return f"A webhook was sent for call {call_id} already"
-            body = rendering.webhook_body(call, engine.settings, engine.url)
-            send_type = "create" if known is None else "resend"
-            target = url or (known["url"] if known else "")
-            engine.outbox.append(Post(target, body, call_id, final=True, send_type=send_type))
+            engine.outbox.post_call(call, url or (known or {}).get("url"), "create" if known is None else "resend")
             return None
 
     def note(self, post: Post, status: int | None, seconds: float) -> None:
@@ -67,8 +63,8 @@ class Deliveries:
         engine = self._engine
         with engine.lock:
             engine.advance()
-            call = engine.calls.get(call_id)
+            call = engine.register.calls.get(call_id)
             if call is not None and call.queue_status == engine.settings.complete_word:
                 call.queue_status = "complete_error"
-                engine.touch(call)
+                engine.register.touch(call)
                 engine.store.flush()

@@ -7,23 +7,25 @@ asks, asks for now: events that are due are dealt with first, each at the moment
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import uuid
-from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from airflow_provider_bland.sandbox.model import lifecycle, rendering, validation
-from airflow_provider_bland.sandbox.model.calls import ERROR_STATES, Call, NumberState, asked, masked
-from airflow_provider_bland.sandbox.model.listing import ListIndex, Row, row_of
+from airflow_provider_bland.sandbox.model.callees import Callee, Phonebook, callee_from
+from airflow_provider_bland.sandbox.model.calls import ERROR_STATES, Call, asked, masked
+from airflow_provider_bland.sandbox.model.outcomes import CONNECTED, ENDINGS
+from airflow_provider_bland.sandbox.model.personas import PERSONAS
 from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.model.times import iso_micro, parse_start_time
-from airflow_provider_bland.sandbox.model.webhooks import Post
 from airflow_provider_bland.sandbox.world.clock import Clock
+from airflow_provider_bland.sandbox.world.dnc import DoNotCall
 from airflow_provider_bland.sandbox.world.ledger import Ledger
+from airflow_provider_bland.sandbox.world.lines import Lines
+from airflow_provider_bland.sandbox.world.outbox import Outbox
+from airflow_provider_bland.sandbox.world.register import Register
 from airflow_provider_bland.sandbox.world.store import Store
 from airflow_provider_bland.sandbox.world.timeline import Timeline
 
@@ -48,7 +50,8 @@ class Engine:
         self.lock = threading.RLock()
         self.clock = Clock(settings)
         self.timeline = Timeline(self.clock)
-        self.url = "http://127.0.0.1"
+        self.lines = Lines(settings, self.clock)
+        self.register = Register(settings, store, self.clock, self.timeline)
         # Told of every call, when it is created (or restored) and when everything is known of it.
         self.on_created: list[CallListener] = []
         self.on_settled: list[CallListener] = []
@@ -58,14 +61,13 @@ class Engine:
         """Forget all calls, and begin a new time."""
         self.clock.reset()
         self.timeline.clear()
-        self.calls: dict[str, Call] = {}
-        self.numbers: dict[str, NumberState] = {}
+        self.lines.clear()
+        self.phonebook = Phonebook()
+        self.dnc = DoNotCall(self.store)
+        self.spent = 0.0
+        self.register.clear()
         self.ledger = Ledger()
-        self.outbox: deque[Post] = deque()
-        self.index = ListIndex()
-        self._live: dict[str, Call] = {}
-        self._seq = itertools.count(1)
-        self._last_created = 0.0
+        self.outbox = Outbox(self.settings, self.register)
 
     @property
     def now(self) -> float:
@@ -101,23 +103,19 @@ class Engine:
     def settings_changed(self, before: Settings) -> None:
         """Follow changed settings; whoever changes them lets everything happen first that is due."""
         if self.settings.clock_skew != before.clock_skew:
-            self._last_created = 0.0
+            self.register.clock_changed()
         if self.settings.speed != before.speed:
             self.clock.take_speed()
             self._keep_clock()
         if self.settings.rows_with_metadata != before.rows_with_metadata:
-            for call_id in list(self.index.rows):
-                self.index.put(row_of(self.calls[call_id], self.settings, self.url))
+            self.register.show_rows_anew()
+        self.serve_waiting()
         self.store.flush()
 
     def _keep_clock(self) -> None:
         self.store.put("clock", "clock", self.clock.as_record())
 
     # --- the life of a call -----------------------------------------------------------------------------------------
-
-    def number(self, number: str) -> NumberState:
-        """Return what is remembered of a number."""
-        return self.numbers.setdefault(number, NumberState(number))
 
     def create(
         self,
@@ -128,6 +126,7 @@ class Engine:
         batch_id: str | None = None,
         is_retry: bool = False,
         call_id: str | None = None,
+        at_once: bool = False,
     ) -> Call:
         """
         Accept a call, whose request was checked.
@@ -138,18 +137,19 @@ class Engine:
         :param batch_id: the batch it belongs to.
         :param is_retry: whether it repeats a call that a voicemail answered.
         :param call_id: its id; ``None``: a new one.
+        :param at_once: give it a line now, if it is not scheduled; else it gets one when it is to be dialled.
         """
-        state = self.number(number)
+        state = self.register.number(number)
         nth = state.calls
         state.calls += 1
         state.last_accepted = self.now
-        # No two calls share a creation time, so that orders and date filters are exact.
-        self._last_created = stamp = round(max(self.shown_now, self._last_created + 1e-6), 6)
+        stamp = self.register.created_at()
         caller = body.get("from")
-        fate = lifecycle.fate(self.settings.seed, number, nth, body)
+        callee = self.phonebook.find(number)
+        fate = lifecycle.fate(self.settings, number, nth, body, callee)
         call = Call(
             call_id=call_id or str(uuid.uuid4()),
-            seq=next(self._seq),
+            seq=self.register.next_seq(),
             number=number,
             from_number=(validation.normalised(caller) or str(caller)) if caller else POOL_NUMBER,
             body=body,
@@ -163,17 +163,21 @@ class Engine:
             failure=fate.error_message,
             batch_id=batch_id,
             is_retry=is_retry,
+            zone=callee.timezone if callee else None,
         )
-        call.steps = lifecycle.plan(call, self._until_start(body) + wait)
+        until_start = self.until_start(body)
+        call.scheduled, wait = until_start > 0, wait + until_start
+        call.steps = lifecycle.before_ringing(call, wait)
+        if at_once and wait == 0:
+            self.lines.take(call, self.now)
         for listener in self.on_created:
             listener(call)
-        self.calls[call.call_id] = self._live[call.call_id] = call
-        self.store.put("number", number, vars(state))
-        self.touch(call)
+        self.register.add(call)
+        self.register.save_number(state)
         self._go_on(call)
         return call
 
-    def _until_start(self, body: dict[str, Any]) -> float:
+    def until_start(self, body: dict[str, Any]) -> float:
         """Return the simulated seconds until ``start_time``; 0 when it is missing or past."""
         text = body.get("start_time")
         start = parse_start_time(text) if isinstance(text, str) and text else None
@@ -188,10 +192,38 @@ class Engine:
                 call.due = self.now + delay
             if call.due > self.now:
                 self._wake(call, call.due)
-                return
+                break
+            if kind == "allocated" and not self._admitted(call):
+                break
             call.due = None
             call.steps.pop(0)
             self.do(call, kind)
+        self.register.touch(call)
+
+    def _admitted(self, call: Call) -> bool:
+        """Return whether a call has a line, if it can get one; otherwise it waits for one."""
+        if call.admitted is None and (self.lines.waiting or not self.lines.free(self.now)):
+            self._wait_for_line(call)
+            return False
+        if call.admitted is None:
+            self.lines.take(call, self.now)
+        return True
+
+    def _wait_for_line(self, call: Call) -> None:
+        self.lines.waiting.append(call)
+        if len(self.lines.waiting) == 1:
+            self.serve_waiting()
+
+    def serve_waiting(self) -> None:
+        """Give free lines to the calls that wait for one, the longest waiting first."""
+        waiting = self.lines.waiting
+        while waiting and (not waiting[0].live or self.lines.free(self.now)):
+            call = waiting.popleft()
+            if call.live:
+                self.lines.take(call, self.now)
+                self._wake(call, self.now)
+        if waiting and (window := self.lines.next_window(self.now)) is not None:
+            self.timeline.at(window, self.serve_waiting)
 
     def _wake(self, call: Call, due: float) -> None:
         call.timer += 1
@@ -208,19 +240,16 @@ class Engine:
         if kind in ("queued", "allocated"):
             call.queue_status = kind
             if kind == "queued":
-                self._live_event(call, "queue", "Call enqueued")
+                self.outbox.live_event(call, "queue", "Call enqueued")
         elif kind == "dial":
             call.queue_status = "started"
             call.dialled = True
             self._ring(call)
         elif kind == "connect":
-            call.connected = self.now
-            call.started_at = self.shown_now
-            self._live_event(call, "call", "Call connected")
-            self._live_event(call, "latency", "LLM: 411ms", "performance")
+            self._connect(call)
         elif kind == "vanish":
             call.hidden = True
-            self.index.remove(call.call_id)
+            self.register.index.remove(call.call_id)
         elif kind == "hang_up":
             self._hang_up(call)
         elif kind == "end":
@@ -229,27 +258,44 @@ class Engine:
             self._complete(call)
         elif kind == "settle":
             self._settle(call)
-        self.touch(call)
 
     def _ring(self, call: Call) -> None:
+        callee = self.phonebook.find(call.number)
+        asleep = callee is not None and not callee.answers_at(self.shown_now)
+        if callee is not None and asleep:
+            call.outcome, call.failure = callee.outside, ENDINGS[callee.outside][2]
+            call.talk = lifecycle.talk_seconds(call.outcome, call.body, call.talk)
+        call.steps = lifecycle.after_ringing(call)
         ring = {
             "phone_number": call.number,
             "call_id": call.call_id,
             "rang_at": iso_micro(self.shown_now),
+            "outside_hours": asleep if callee is not None and callee.hours else None,
             "metadata": call.body.get("metadata") or {},
         }
         self.ledger.rings.append(ring)
         self.store.put("ring", call.call_id, ring)
         log.info("ring %s call %s", masked(call.number), call.call_id)
 
+    def _connect(self, call: Call) -> None:
+        call.connected = self.now
+        call.started_at = self.shown_now
+        default = PERSONAS[call.persona].calls_later
+        if default is not None and call.outcome == "human":
+            callee = self.phonebook.find(call.number) or Callee(call.number)
+            call.call_me_at = callee.wants_call_at(call.started_at, default)
+        self.outbox.live_event(call, "call", "Call connected")
+        self.outbox.live_event(call, "latency", "LLM: 411ms", "performance")
+
     def _hang_up(self, call: Call, talked: float | None = None) -> None:
         limit = call.max_duration * 60
         call.talked = min(call.talk, limit) if talked is None else talked
-        call.status, answered_by, call.error_message = lifecycle.ENDINGS[call.outcome]
+        call.status, answered_by, call.error_message = ENDINGS[call.outcome]
         call.answered_by = None if self._unclassified(call) else answered_by
         call.ended_by = "USER" if call.outcome == "human" and call.seq % 3 == 0 and call.talk < limit else "ASSISTANT"
         # As in every published example, the end is the beginning plus the (simulated) length.
         call.ended_at = (call.started_at or self.shown_now) + call.talked
+        self._free_line(call)
 
     def _unclassified(self, call: Call) -> bool:
         if call.trait("answered_by_null"):
@@ -257,26 +303,30 @@ class Engine:
         return self.settings.answered_by_opt_in and not asked(call.body, "answered_by_enabled")
 
     def _end_unconnected(self, call: Call) -> None:
-        call.status, answered_by, message = lifecycle.ENDINGS[call.outcome]
+        call.status, answered_by, message = ENDINGS[call.outcome]
         call.error_message = (call.failure or message) if call.outcome == "failed" else message
         call.answered_by = None if self._unclassified(call) else answered_by
         call.ended_at = self.shown_now
+        self._free_line(call)
         self._complete(call)
         self._settle(call)
+
+    def _free_line(self, call: Call) -> None:
+        self.spent += rendering.price(call)
+        self.lines.release(call)
+        if self.lines.waiting:
+            self.timeline.at(self.now, self.serve_waiting)
 
     def _complete(self, call: Call) -> None:
         broken = call.outcome in ERROR_STATES
         call.queue_status = call.outcome if broken else self.settings.complete_word
         call.completed = self.settings.errors_completed or not broken
-        self._live.pop(call.call_id, None)
+        self.register.live.pop(call.call_id, None)
 
     def _settle(self, call: Call) -> None:
         call.settled = True
         self._maybe_retry(call)
-        webhook = call.body.get("webhook")
-        if webhook:
-            body = rendering.webhook_body(call, self.settings, self.url)
-            self.outbox.append(Post(webhook, body, call.call_id, final=True))
+        self.outbox.post_call(call)
         for listener in self.on_settled:
             listener(call)
 
@@ -292,19 +342,7 @@ class Engine:
                 body[name] = retry[name]
         self.create(body, call.number, wait=float(retry.get("wait") or 0), batch_id=call.batch_id, is_retry=True)
 
-    def _live_event(self, call: Call, category: str, message: str, level: str = "info") -> None:
-        webhook, events = call.body.get("webhook"), call.body.get("webhook_events")
-        if webhook and isinstance(events, list) and category in events:
-            body = {"message": message, "call_id": call.call_id, "category": category, "log_level": level}
-            self.outbox.append(Post(webhook, body, call.call_id))
-
     # --- ending and changing live calls -----------------------------------------------------------------------------
-
-    def live_calls(self) -> list[Call]:
-        """Return the calls that have not ended, oldest first."""
-        with self.lock:
-            self.advance()
-            return [call for call in self._live.values() if call.live]
 
     def stop(self, call: Call) -> None:
         """Stop a live call."""
@@ -313,8 +351,8 @@ class Engine:
 
     def finish(self, call: Call, outcome: str) -> None:
         """End a live call now, with an outcome."""
-        connected = call.started_at is not None and outcome in lifecycle.CONNECTED
-        if not (connected and call.stopped and call.outcome in lifecycle.CONNECTED - {"call_error", "complete_error"}):
+        connected = call.started_at is not None and outcome in CONNECTED
+        if not (connected and call.stopped and call.outcome in CONNECTED - {"call_error", "complete_error"}):
             call.outcome = outcome
         call.timer += 1
         call.due = None
@@ -326,31 +364,12 @@ class Engine:
             # A call ended by a test is meant to be one that something was said in.
             self._hang_up(call, talked if call.stopped else max(talked, 12.0))
             call.ended_by = "ASSISTANT"
-            self.touch(call)
             call.steps = lifecycle.finishing(call)
             self._go_on(call)
         else:
             call.started_at = None
             self._end_unconnected(call)
-            self.touch(call)
-
-    def touch(self, call: Call) -> None:
-        """Note that a call has changed: it is saved, and the list learns of it."""
-        call.updated_at = max(call.updated_at, self.shown_now)
-        self.store.put("call", call.call_id, call)
-        if call.hidden or call.trait("never_listed"):
-            return
-        row = row_of(call, self.settings, self.url)
-        lag = self.clock.simulated(self.settings.list_lag)
-        when = max(self.now + lag, call.accepted + call.trait("listed_after"))
-        if when <= self.now:
-            self.index.put(row)
-        else:
-            self.timeline.at(when, partial(self._publish, call, row))
-
-    def _publish(self, call: Call, row: Row) -> None:
-        if not call.hidden:
-            self.index.put(row)
+            self.register.touch(call)
 
     # --- keeping ----------------------------------------------------------------------------------------------------
 
@@ -358,26 +377,19 @@ class Engine:
         """Go on from what the store keeps."""
         for record in self.store.load("clock"):
             self.clock.restore(record)
-        # What was due while the sandbox was away happens at the moment it was due.
-        self.timeline.now = max((record["moment"] for record in self.store.load("clock")), default=0.0)
-        records = sorted(self.store.load("call"), key=lambda record: record["seq"])
-        for record in records:
-            record["steps"] = [(delay, kind) for delay, kind in record["steps"]]
-            call = Call(**record)
-            self.calls[call.call_id] = call
-            if not call.settled:
-                self._live[call.call_id] = call
+            # What was due while the sandbox was away happens at the moment it was due.
+            self.timeline.now = record["moment"]
+        for record in self.store.load("callee"):
+            self.phonebook.add(callee_from(record))
+        self.dnc.restore()
+        for call in self.register.restore():
+            self.lines.restore(call)
+            if call.ended_at is not None:
+                self.spent += rendering.price(call)
             for listener in self.on_created:
                 listener(call)
-            if not call.hidden and not call.trait("never_listed"):
-                self.index.put(row_of(call, self.settings, self.url))
             if call.due is not None:
                 self._wake(call, call.due)
-        for record in self.store.load("number"):
-            self.numbers[record["number"]] = NumberState(**record)
         self.ledger.rings = sorted(self.store.load("ring"), key=lambda ring: str(ring["rang_at"]))
-        if records:
-            self._seq = itertools.count(records[-1]["seq"] + 1)
-            self._last_created = max(record["created_at"] for record in records)
         self._keep_clock()
         self.store.flush()

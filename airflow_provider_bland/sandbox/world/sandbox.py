@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_bland.sandbox.model import rendering, validation
 from airflow_provider_bland.sandbox.model.calls import Call, NumberState
 from airflow_provider_bland.sandbox.model.listing import page, read_query
-from airflow_provider_bland.sandbox.model.numbers import NUMBERS
+from airflow_provider_bland.sandbox.model.numbers import DNC, NUMBERS
 from airflow_provider_bland.sandbox.model.replies import Reply, call_not_found, error
 from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.world.backstage import Backstage
@@ -49,7 +49,9 @@ class Sandbox:
         self.end_call = backstage.end_call
         self.change_settings = backstage.change_settings
         self.change_keys = self.keys.change
-        self.live_calls = self.engine.live_calls
+        self.set_forward = backstage.set_forward
+        self.now = backstage.now
+        self.describe = backstage.describe
         self.engine.restore()
         self.batches.restore()
         for agent in self.engine.store.load("agent"):
@@ -58,11 +60,11 @@ class Sandbox:
     @property
     def url(self) -> str:
         """The address under which the sandbox is served."""
-        return self.engine.url
+        return self.engine.register.url
 
     @url.setter
     def url(self, url: str) -> None:
-        self.engine.url = url
+        self.engine.register.url = url
 
     def place(self, body: object, headers: Mapping[str, str] | None = None) -> Reply:
         """
@@ -78,14 +80,16 @@ class Sandbox:
             if refused or not isinstance(body, dict):
                 return refused or error(400, "Call parameters must be an object.")
             number = validation.normalised(body["phone_number"]) or ""
-            state = engine.number(number)
+            state = engine.register.number(number)
             state.requests += 1
-            engine.store.put("number", number, vars(state))
-            reply = self._refusal(state) or self._accept(body, state)
+            engine.register.save_number(state)
+            reply = self._refusal(state) or self._limit(body) or self._accept(body, state)
             engine.store.flush()
             return reply
 
     def _refusal(self, state: NumberState) -> Reply | None:
+        if state.number in self.engine.dnc:
+            return DNC
         scenario = NUMBERS.get(state.number)
         refusal = scenario.refusal if scenario else None
         if refusal and (refusal.first is None or state.requests <= refusal.first):
@@ -98,9 +102,17 @@ class Sandbox:
             )
         return None
 
+    def _limit(self, body: dict[str, Any]) -> Reply | None:
+        """Refuse a call that is above the limits of the plan, unless it waits for a line."""
+        if self.settings.over_limit == "queue" or self.engine.until_start(body) > 0:
+            return None
+        lines = self.engine.lines
+        full = lines.waiting or not lines.free(self.engine.now)
+        return error(429, self.settings.limit_message) if full else None
+
     def _accept(self, body: dict[str, Any], state: NumberState) -> Reply:
         first_time = state.calls == 0
-        call = self.engine.create(body, state.number)
+        call = self.engine.create(body, state.number, at_once=self.settings.over_limit == "reject")
         reply = Reply(
             {"status": "success", "message": "Call successfully queued.", "call_id": call.call_id, "batch_id": None}
         )
@@ -115,7 +127,7 @@ class Sandbox:
         engine = self.engine
         with engine.lock:
             engine.advance()
-            call = engine.calls.get(call_id)
+            call = engine.register.calls.get(call_id)
             if call is None or call.hidden:
                 return call_not_found()
             if engine.now < call.accepted + call.trait("details_after"):
@@ -129,7 +141,7 @@ class Sandbox:
         """Return a call as it is now, if it exists."""
         with self.engine.lock:
             self.engine.advance()
-            call = self.engine.calls.get(call_id)
+            call = self.engine.register.calls.get(call_id)
             return None if call is None or call.hidden else call
 
     def list_calls(self, params: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
@@ -143,14 +155,20 @@ class Sandbox:
                 query = read_query(params, self.settings, validation.normalised)
             except ValueError as problem:
                 return error(400, str(problem))
-            return Reply(page(self.engine.index, query))
+            return Reply(page(self.engine.register.index, query))
+
+    def live_calls(self) -> list[Call]:
+        """Return the calls that have not ended, oldest first."""
+        with self.engine.lock:
+            self.engine.advance()
+            return [call for call in self.engine.register.live.values() if call.live]
 
     def stop(self, call_id: str) -> Reply:
         """Deal with ``POST /v1/calls/{call_id}/stop``."""
         engine = self.engine
         with engine.lock:
             engine.advance()
-            call = engine.calls.get(call_id)
+            call = engine.register.calls.get(call_id)
             if call is None or not call.live:
                 # Bland documents the text of this answer, but not its HTTP status: hence a setting.
                 return error(self.settings.stop_error_status, "SID not found for the given c_id.")
@@ -164,7 +182,7 @@ class Sandbox:
     def stop_all(self) -> Reply:
         """Deal with ``POST /v1/calls/active/stop``."""
         with self.engine.lock:
-            ended = self.engine.live_calls()
+            ended = self.live_calls()
             for call in ended:
                 self.engine.stop(call)
             self.engine.store.flush()
@@ -175,11 +193,11 @@ class Sandbox:
         """Transfer a connected call to another number; return whether there was one."""
         with self.engine.lock:
             self.engine.advance()
-            call = self.engine.calls.get(call_id)
+            call = self.engine.register.calls.get(call_id)
             if call is None or not call.live or call.queue_status != "started":
                 return False
             call.transferred_to = number
-            self.engine.touch(call)
+            self.engine.register.touch(call)
             self.engine.store.flush()
             return True
 
@@ -187,10 +205,8 @@ class Sandbox:
         """Return the body of ``GET /v1/me``."""
         with self.engine.lock:
             self.engine.advance()
-            calls = self.engine.calls.values()
-            spent = sum(rendering.price(call) for call in calls if call.ended_at is not None)
-            balance = {"current_balance": round(1000.0 - spent, 3), "refill_to": None}
-            return {"status": "active", "billing": balance, "total_calls": len(calls)}
+            balance = {"current_balance": round(1000.0 - self.engine.spent, 3), "refill_to": None}
+            return {"status": "active", "billing": balance, "total_calls": len(self.engine.register.calls)}
 
     def reset(self) -> None:
         """Forget everything and go back to the settings of the start."""

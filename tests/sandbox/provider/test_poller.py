@@ -11,6 +11,7 @@ from helpers import Control
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.triggers import listing
 from airflow_provider_bland.triggers import poller as poller_module
 from airflow_provider_bland.triggers.poller import CallPoller
 
@@ -92,7 +93,7 @@ async def test_who_joins_late_misses_nothing(bland: Control) -> None:
     ids=["late rows", "their clock ahead", "their clock behind", "not sorted by change", "full rows"],
 )
 async def test_an_odd_list_delays_nobody_for_long(bland: Control, mocker: Any, settings: dict[str, Any]) -> None:
-    mocker.patch.object(poller_module, "SWEEP_INTERVAL", 1.0)
+    mocker.patch.object(listing, "SWEEP_INTERVAL", 1.0)
     mocker.patch.object(poller_module, "_RELOOK", 1.0)
     bland.set(**settings)
     await wait_all(place(MANY), limit=30)
@@ -102,14 +103,14 @@ async def test_an_odd_list_delays_nobody_for_long(bland: Control, mocker: Any, s
     "number", ["+14155550151", "+14155550152", "+14155550150"], ids=["never listed", "c_id", "late"]
 )
 async def test_a_call_the_list_hides_is_asked_for_directly(bland: Control, mocker: Any, number: str) -> None:
-    mocker.patch.object(poller_module, "SWEEP_INTERVAL", 1.0)
+    mocker.patch.object(listing, "SWEEP_INTERVAL", 1.0)
     others = place(MANY)
     await wait_all([*others, *place(1, number)], limit=30)
 
 
 async def test_more_ends_than_a_page_holds_are_all_noticed(bland: Control, mocker: Any) -> None:
-    mocker.patch.object(poller_module, "LIST_PAGE_LIMIT", 10)
-    mocker.patch.object(poller_module, "SMALLEST_PAGE", 5)
+    mocker.patch.object(listing, "LIST_PAGE_LIMIT", 10)
+    mocker.patch.object(listing, "SMALLEST_PAGE", 5)
     await wait_all(place(80), limit=30)
 
 
@@ -124,7 +125,7 @@ async def test_analysis_is_waited_for(bland: Control) -> None:
 
 async def test_a_vanished_call_is_an_error_and_the_others_go_on(bland: Control, mocker: Any) -> None:
     mocker.patch("airflow_provider_bland.calls.watching.GONE_AFTER", 0.5)
-    mocker.patch.object(poller_module, "SWEEP_INTERVAL", 0.5)
+    mocker.patch.object(listing, "SWEEP_INTERVAL", 0.5)
     others = place(MANY)
     [gone] = place(1, "+14155550155")
     async with asyncio.timeout(30):
@@ -206,9 +207,9 @@ def test_a_new_event_loop_gets_a_new_poller(bland: Control) -> None:
 
 
 async def test_a_long_list_that_is_not_sorted_by_change_is_read_in_full(bland: Control, mocker: Any) -> None:
-    mocker.patch.object(poller_module, "LIST_PAGE_LIMIT", 10)
-    mocker.patch.object(poller_module, "SMALLEST_PAGE", 5)
-    mocker.patch.object(poller_module, "SWEEP_INTERVAL", 1.0)
+    mocker.patch.object(listing, "LIST_PAGE_LIMIT", 10)
+    mocker.patch.object(listing, "SMALLEST_PAGE", 5)
+    mocker.patch.object(listing, "SWEEP_INTERVAL", 1.0)
     bland.set(sort_by_updated_supported=False, speed=20, same_number_seconds=0)
     # Calls that end late, and so far down in a list by time of creation that a look at its top shows nothing new.
     oldest = place(10, NEVER_ENDS)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sandbox_client import Client, Receiver, number_of, until
+
+from airflow_provider_bland.sandbox.server import SandboxServer
 
 
 def create(client: Client, numbers: list[str], **more: Any) -> str:
@@ -31,7 +35,7 @@ def done(client: Client, batch_id: str) -> dict[str, Any]:
 
 
 def test_a_batch_runs(client: Client, receiver: Receiver) -> None:
-    numbers = [number_of(name) for name in ("human", "no-answer", "dnc")]
+    numbers = [number_of(name) for name in ("human", "no-answer", "blacklisted", "dnc")]
     entries = [{"phone_number": number, "request_data": {"n": place}} for place, number in enumerate(numbers)]
     batch_id = create(
         client,
@@ -126,3 +130,162 @@ def test_refused_batches(client: Client, body: Any) -> None:
     assert reply.status_code == 400
     assert reply.json()["data"] is None
     assert reply.json()["errors"][0]["error"]
+
+
+def states(client: Client, batch_id: str) -> list[str]:
+    """Return what became of a batch, oldest first."""
+    found = [entry["payload"].get("state_change") for entry in logs(client, batch_id, direction="asc")]
+    return [state for state in found if state]
+
+
+def numbers_from(start: int, count: int) -> list[str]:
+    return [f"+1212{start + place:07}" for place in range(count)]
+
+
+def later(client: Client, seconds: float) -> str:
+    moment = datetime.fromtimestamp(client.server.sandbox.now() + seconds, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S+00:00")
+
+
+@pytest.mark.parametrize("speed", [1e5, 1e6])
+def test_calls_that_are_over_at_once_complete_a_batch(client: Client, speed: float) -> None:
+    client.settings(speed=speed)
+    batch_id = create(client, [number_of("human")])
+    assert done(client, batch_id) == {"calls_total": 1, "calls_successful": 1, "calls_failed": 0}
+
+
+def test_chunks(client: Client) -> None:
+    client.settings(speed=1, batch_chunk=5)
+    sandbox = client.server.sandbox
+    batch_id = create(client, numbers_from(7_000_000, 12))
+    sandbox.set_forward(2)
+    assert [len(client.rows(batch_id=batch_id)), states(client, batch_id)[-1]] == [5, "in_progress_chunked"]
+    placed = set()
+    while logs(client, batch_id)[0]["event_type"] != "complete":
+        sandbox.set_forward(20)
+        placed.add(len(client.rows(batch_id=batch_id)))
+    assert placed == {5, 10, 12}
+    assert states(client, batch_id) == ["validating", "dispatching", *["in_progress_chunked"] * 3, "completed"]
+    assert logs(client, batch_id)[0]["payload"]["calls_total"] == 12
+    assert client.get("/sandbox/rings").json()["total"] == 12
+
+
+def test_a_stop_between_chunks(client: Client) -> None:
+    client.settings(speed=1, batch_chunk=2)
+    batch_id = create(client, numbers_from(7_000_100, 10))
+    client.server.sandbox.set_forward(3)
+    client.post(f"/v2/batches/{batch_id}/stop")
+    client.server.sandbox.set_forward(7200)
+    assert len(client.rows(batch_id=batch_id)) == 2
+    assert states(client, batch_id)[-1] == "completed_partial"
+
+
+def test_duplicates_and_do_not_call_numbers_are_dropped(client: Client) -> None:
+    client.settings(speed=1, batch_chunk=3)
+    good, gone = numbers_from(7_000_200, 4), "+12125550177"
+    assert client.post("/v1/org_dnc", {"numbers": [gone]}).status_code == 200
+    spelled = "(212) 700-0200"
+    batch_id = create(client, [good[0], gone, good[1], number_of("dnc"), spelled, *good, "+1 (212) 555-0177"])
+    client.server.sandbox.set_forward(7200)
+    counts = logs(client, batch_id)[0]["payload"]
+    assert counts["calls_total"] == 4
+    rings = client.get("/sandbox/rings").json()["rings"]
+    assert rings == dict.fromkeys(good, 1)
+
+
+def test_a_batch_is_given_up_after_a_day(client: Client, receiver: Receiver) -> None:
+    client.settings(speed=1)
+    sandbox = client.server.sandbox
+    entries: list[dict[str, Any]] = [{"phone_number": number_of("human")}, {"phone_number": number_of("busy")}]
+    entries += [
+        {"phone_number": number, "start_time": later(client, 60 * 3600)} for number in numbers_from(7_000_300, 3)
+    ]
+    batch_id = create(client, [], call_objects=entries, status_webhook=receiver.url)
+    sandbox.set_forward(3600)
+    assert states(client, batch_id)[-1] == "waiting_for_scheduled_calls"
+    sandbox.set_forward(22 * 3600)
+    assert states(client, batch_id)[-1] == "waiting_for_scheduled_calls"
+    sandbox.set_forward(2 * 3600)
+    last = logs(client, batch_id)[1]["payload"]
+    assert last == {
+        "state_change": "completed_partial",
+        "code": "batch_early_exit",
+        "reason": "Condition not met within 86400 seconds",
+        "calls_total": 5,
+        "calls_successful": 1,
+        "calls_failed": 4,
+    }
+    until(lambda: receiver.received and receiver.bodies()[-1]["status"] == "completed_partial")
+    sandbox.set_forward(72 * 3600)
+    assert client.get("/sandbox/rings").json()["total"] == 2
+    assert [row["queue_status"] for row in client.rows(batch_id=batch_id, completed="false")] == []
+    assert states(client, batch_id)[-1] == "completed_partial"
+
+
+def test_given_up_calls_may_still_go_out(client: Client) -> None:
+    client.settings(speed=1, batch_exit_cancels=False)
+    entries = [{"phone_number": number_of("human"), "start_time": later(client, 60 * 3600)}]
+    batch_id = create(client, [], call_objects=entries)
+    client.server.sandbox.set_forward(25 * 3600)
+    assert states(client, batch_id)[-1] == "completed_partial"
+    client.server.sandbox.set_forward(48 * 3600)
+    assert client.rings(number_of("human")) == 1
+    assert states(client, batch_id)[-1] == "completed_partial"
+
+
+def test_scheduled_calls_within_the_day_complete_it(client: Client) -> None:
+    client.settings(speed=1)
+    entries = [
+        {"phone_number": number_of("human"), "start_time": later(client, 7200)},
+        {"phone_number": "+12125550178"},
+    ]
+    batch_id = create(client, [], call_objects=entries)
+    client.server.sandbox.set_forward(7000)
+    client.server.sandbox.set_forward(3000)
+    assert states(client, batch_id)[-2:] == ["waiting_for_scheduled_calls", "completed"]
+
+
+def test_scheduled_calls_do_not_hold_up_the_next_chunk(client: Client) -> None:
+    client.settings(speed=1, batch_chunk=2)
+    numbers = numbers_from(7_000_400, 6)
+    entries: list[dict[str, Any]] = [{"phone_number": number} for number in numbers]
+    entries[0]["start_time"] = later(client, 7200)
+    batch_id = create(client, [], call_objects=entries)
+    client.server.sandbox.set_forward(7000)
+    assert len(client.rows(batch_id=batch_id)) == 6
+    assert client.get("/sandbox/rings").json()["total"] == 5
+    client.server.sandbox.set_forward(7000)
+    assert states(client, batch_id)[-1] == "completed"
+
+
+def test_request_data_of_each_entry(client: Client) -> None:
+    client.settings(speed=1)
+    entries = [
+        {"phone_number": number_of("human"), "request_data": {"name": "Ada", "debt": 12}},
+        {"phone_number": number_of("human-long"), "request_data": {"name": "Alan", "debt": 7}},
+    ]
+    shared = {"task": "You call {{name}}.", "analysis_schema": {"debt": "number"}, "first_sentence": "Hello {{name}}!"}
+    batch_id = create(client, [], call_objects=entries, **{"global": shared})
+    client.server.sandbox.set_forward(7200)
+    found = {}
+    for row in client.rows(batch_id=batch_id):
+        call = client.details(row["call_id"])
+        found[call["variables"]["name"]] = (call["analysis"], "Hello Ada!" in call["concatenated_transcript"])
+    assert found == {"Ada": ({"debt": 12}, True), "Alan": ({"debt": 7}, False)}
+
+
+def test_a_restart_between_chunks(tmp_path: Path) -> None:
+    db = tmp_path / "sandbox.db"
+    with SandboxServer(db=db, batch_chunk=3) as server:
+        entries = [{"phone_number": number} for number in numbers_from(7_000_500, 8)]
+        reply = server.sandbox.batches.create({"global": {"task": "x"}, "call_objects": entries})
+        batch_id = reply.body["data"]["batch_id"]
+        server.sandbox.set_forward(3)
+    for _ in range(3):
+        with SandboxServer(db=db, batch_chunk=3) as server:
+            server.sandbox.set_forward(700)
+    with SandboxServer(db=db, batch_chunk=3) as server:
+        server.sandbox.set_forward(7200)
+        assert server.sandbox.batches.known[batch_id]["state"] == "completed"
+        rings = server.sandbox.rings()["rings"]
+        assert rings == dict.fromkeys(numbers_from(7_000_500, 8), 1)

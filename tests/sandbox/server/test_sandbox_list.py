@@ -212,8 +212,10 @@ def test_orders_hold_under_change(client: Client) -> None:
     def all_over() -> bool:
         with sandbox.engine.lock:
             sandbox.engine.advance()
-            for (sort, completed), order in sandbox.engine.index._orders.items():
-                rows = [row for row in sandbox.engine.index.rows.values() if completed in (None, row.completed)]
+            index = sandbox.engine.register.index
+            index._sort_in()
+            for (sort, completed), order in index._all.lists.items():
+                rows = [row for row in index.rows.values() if completed in (None, row.completed)]
                 assert order == sorted(row.key(sort) for row in rows)
             return not sandbox.live_calls()
 

@@ -16,7 +16,7 @@ HOOK = "https://example.com/hook"
 
 # name: (a value as a person writes it, as Bland gets it), also as templates render it.
 CALL_VALUES: dict[str, list[tuple[Any, Any]]] = {
-    "phone_number": [("(415) 555-0101", "+14155550101"), (4155550101, "+14155550101")],
+    "phone_number": [("(415) 555-0101", "+14155550101"), ("\u202d4155550101", "+14155550101")],
     "task": [("Be kind.", "Be kind.")],
     "pathway_id": [("p-1", "p-1")],
     "start_node_id": [("n-1", "n-1")],

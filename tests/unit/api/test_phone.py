@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from airflow_provider_bland.api.phone import mask_number, mask_numbers_in, same_number, to_e164
+from airflow_provider_bland.api.phone import checked_region, mask_number, mask_numbers_in, same_number, to_e164
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 
@@ -27,7 +27,13 @@ E164 = re.compile(r"\+[1-9]\d{6,14}")
         ("222-333-4444", "+12223334444"),
         ("222.333.4444", "+12223334444"),
         ("  +14155550100\n", "+14155550100"),
-        (2223334444, "+12223334444"),
+        ("tel:+14155550100", "+14155550100"),
+        ("TEL: +1 415 555 0100", "+14155550100"),
+        # What copying brings along: directions, byte order mark, blanks and dashes of other kinds.
+        ("\u202d+14155550100\u202c", "+14155550100"),
+        ("\u200e+1415\u20115550100", "+14155550100"),
+        ("\ufeff+14155550100", "+14155550100"),
+        ("+1\u00a0415\u202f555\u20130100", "+14155550100"),
         ("+44 (0)20 7946 0958", "+442079460958"),
         ("+39 06 1234 5678", "+390612345678"),
         ("+33.1.23.45.67.89", "+33123456789"),
@@ -43,13 +49,18 @@ def test_documented_formats_become_e164(written: Any, dialled: str) -> None:
     [
         ("12223334444", "country code"),
         ("552223334444", "country code"),
-        (12223334444, "country code"),
+        (12223334444, "lost a"),
+        (4722123456, "lost a"),
         ("911", "country code"),
         ("0412345678", "country code"),
         ("1234567890", "country code"),
-        ("2223334444 ext. 123", "no extensions"),
-        ("+1415555O100", "no letters"),
-        ("tel:+14155550100", "no letters"),
+        ("2223334444 ext. 123", "not LATIN SMALL LETTER E (character 12). Extensions"),
+        ("+1415555O100", "not LATIN CAPITAL LETTER O (character 9)"),
+        ("+14155550100\u0661", "ARABIC-INDIC DIGIT ONE"),
+        ("+14155550100+", "not PLUS SIGN (character 13)"),
+        # Each of these was dialled as another number.
+        ("+261 4761450", "be read as"),
+        ("+1 17535009487", "be read as"),
         ("+1\n4155550100", "may hold only digits"),
         ("+1\u0664155550100", "may hold only digits"),
         ("++14155550100", "may hold only digits"),
@@ -62,7 +73,8 @@ def test_documented_formats_become_e164(written: Any, dialled: str) -> None:
         (2223334444.0, "must be a string"),
         (["+14155550100"], "must be a string"),
         ("612345678.0", "floating-point"),
-        (-2223334444, "negative"),
+        (-2223334444, "whole number"),
+        ("-2223334444", "negative"),
         ("+0123456789", "cannot be dialled"),
         ("+1 222 333 444", "cannot be dialled"),
         ("+1 222 333 44444", "cannot be dialled"),
@@ -201,3 +213,46 @@ def test_no_number_in_a_sentence_is_ever_shown(number: str, sentence: str) -> No
     for written in (number, f"+1{number}", f"+1 ({number[:3]}) {number[3:6]}-{number[6:]}"):
         shown = mask_numbers_in(sentence.format(written, written))
         assert number[:-4] not in re.sub(r"\D", "", shown)
+
+
+@given(st.text(alphabet="0123456789+ ()-.", max_size=18) | st.from_regex(r"\+\d{7,15}", fullmatch=True))
+def test_no_number_is_ever_rewritten(written: str) -> None:
+    try:
+        dialled = to_e164(written)
+    except ValueError:
+        return
+    digits = re.sub(r"\D", "", written)
+    kept = dialled.removeprefix("+")
+    # All digits as they were written; "+1" before ten of the US; at most one zero less, and nothing else.
+    unchanged = kept in (digits, f"1{digits}")
+    one_zero_less = any(
+        digits[i] == "0" and kept == digits[:i] + digits[i + 1 :] for i in range(1, min(4, len(digits)))
+    )
+    assert unchanged or one_zero_less, (written, dialled)
+
+
+@pytest.mark.parametrize(
+    ("number", "region", "dialled"),
+    [
+        ("020 7946 0000", "GB", "+442079460000"),
+        ("+44 20 7946 0000", "GB", "+442079460000"),
+        ("22 12 34 56", "NO", "+4722123456"),
+        ("06 12345678", "NL", "+31612345678"),
+        ("4155550100", "US", "+14155550100"),
+    ],
+)
+def test_a_number_without_country_code_is_of_the_region(number: str, region: str, dialled: str) -> None:
+    assert to_e164(number, region) == dialled
+
+
+@pytest.mark.parametrize(("number", "region"), [("4155550100", None), ("123", "GB"), ("4155550100", "NO")])
+def test_a_number_that_is_none_of_the_region_is_refused(number: str, region: str | None) -> None:
+    with pytest.raises(ValueError, match="country code"):
+        to_e164(number, region)
+
+
+def test_regions() -> None:
+    assert [checked_region(given) for given in (None, "", "gb", " US ", "none")] == ["US", "US", "GB", "US", None]
+    for wrong in ("Britain", "XX", 44):
+        with pytest.raises(ValueError, match="region"):
+            checked_region(wrong)  # type: ignore[arg-type]

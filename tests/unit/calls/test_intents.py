@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from airflow_provider_bland.calls.intents import (
     ExistingCall,
     FirstStep,
     Intent,
+    Mark,
+    UnreadableRecordError,
     Verdict,
     existing_call,
     fingerprint_of,
@@ -55,7 +59,7 @@ def test_keys_do_not_run_together(one: Intent, other: Intent) -> None:
 
 def test_metadata_stands_beside_the_users_own() -> None:
     own = {"order": 7}
-    assert INTENT.metadata(own, 2) == {
+    assert INTENT.metadata(own, try_number=2, max_tries=3) == {
         "order": 7,
         "airflow": {
             "key": INTENT.key,
@@ -65,31 +69,49 @@ def test_metadata_stands_beside_the_users_own() -> None:
             "map_index": 3,
             "round": 1,
             "try_number": 2,
+            "max_tries": 3,
         },
     }
     assert own == {"order": 7}
-    assert list(INTENT.metadata(None, 1)) == ["airflow"]
+    assert list(INTENT.metadata(None, try_number=1, max_tries=0)) == ["airflow"]
 
 
 def test_the_users_metadata_may_not_pass_for_ours() -> None:
     with pytest.raises(BlandValidationError, match="airflow") as refused:
-        INTENT.metadata({"airflow": {}}, 1)
+        INTENT.metadata({"airflow": {}}, try_number=1, max_tries=0)
     assert refused.value.argument == "metadata"
 
 
-@given(intents, st.integers(0, 9), st.booleans())
-def test_a_call_is_found_again_whatever_its_round(intent: Intent, round_: int, inside_variables: bool) -> None:
+PLACES = {
+    "at the top": lambda ours: {"metadata": ours},
+    "under variables": lambda ours: {"metadata": {}, "variables": {"metadata": ours}},
+    "under variables, with something else at the top": lambda ours: {
+        "metadata": {"airflow": {"key": "x", "round": 0}}, "variables": {"metadata": ours}
+    },
+}  # fmt: skip
+
+
+@given(intents, st.integers(0, 9), st.integers(0, 99), st.integers(0, 99), st.sampled_from(sorted(PLACES)))
+def test_a_call_is_found_again_whatever_its_round(
+    intent: Intent, round_: int, try_number: int, max_tries: int, place: str
+) -> None:
     placed = Intent(intent.dag_id, intent.run_id, intent.task_id, intent.map_index, round_)
-    metadata = json.loads(json.dumps(placed.metadata({"order": 7}, 1)))
-    call = {"metadata": {}, "variables": {"metadata": metadata}} if inside_variables else {"metadata": metadata}
-    assert intent.round_of(call) == round_
+    ours = json.loads(json.dumps(placed.metadata({"order": 7}, try_number=try_number, max_tries=max_tries)))
+    assert intent.mark_of(PLACES[place](ours)) == Mark(round_, try_number, max_tries)
+
+
+@pytest.mark.parametrize("value", [None, "3", -1, 1.5, True, [], {}, 10**400], ids=lambda value: repr(value)[:20])
+def test_a_call_that_says_nonsense_of_its_try_is_ours_all_the_same(value: Any) -> None:
+    ours = INTENT.metadata(None, try_number=2, max_tries=3)
+    ours["airflow"] |= {"try_number": value, "max_tries": value}
+    assert INTENT.mark_of({"metadata": ours}) == Mark(1, 0, None)
 
 
 @given(intents, intents)
 def test_somebody_elses_call_is_never_taken(one: Intent, other: Intent) -> None:
     assume((one.dag_id, one.run_id, one.task_id, one.map_index) != (other.dag_id, other.run_id, other.task_id,
                                                                     other.map_index))  # fmt: skip
-    assert one.round_of({"metadata": other.metadata(None, 1)}) is None
+    assert one.mark_of({"metadata": other.metadata(None, try_number=1, max_tries=0)}) is None
 
 
 @pytest.mark.parametrize(
@@ -102,14 +124,17 @@ def test_somebody_elses_call_is_never_taken(one: Intent, other: Intent) -> None:
         {"metadata": {"airflow": {"key": INTENT.key}}},
         {"metadata": {"airflow": {"key": INTENT.key, "round": "1"}}},
         {"metadata": {"airflow": {"key": INTENT.key, "round": 2}}},
+        {"metadata": {"airflow": {"key": INTENT.key, "round": True}}},
+        {"metadata": {"airflow": {"key": INTENT.key, "round": 10**400}}},
+        {"metadata": {"airflow": {"key": INTENT.key, "round": [1]}}},
         {"metadata": {"airflow": {"round": 1}}},
         {"metadata": {"key": INTENT.key, "round": 1}},
         {"variables": {"metadata": ["airflow"]}},
     ],
-    ids=str,
+    ids=lambda call: str(call)[:80],
 )
 def test_a_call_without_our_mark_is_not_ours(call: dict[str, Any]) -> None:
-    assert INTENT.round_of(call) is None
+    assert INTENT.mark_of(call) is None
 
 
 @pytest.mark.parametrize(
@@ -123,7 +148,9 @@ def test_a_row_shows_metadata_or_must_be_fetched(row: dict[str, Any], shown: boo
 
 def test_a_fingerprint_is_the_same_on_every_try() -> None:
     body = {"phone_number": "+14155550100", "task": "Say hi.", "metadata": {"order": 7}}
-    tries = [{**body, "metadata": INTENT.metadata(body["metadata"], number)} for number in (1, 2)]  # type: ignore[arg-type]
+    tries = [
+        {**body, "metadata": INTENT.metadata({"order": 7}, try_number=number, max_tries=number)} for number in (1, 2)
+    ]
     assert {fingerprint_of(body), *(fingerprint_of(sent) for sent in tries)} == {fingerprint_of(body)}
     assert fingerprint_of(dict(reversed(body.items()))) == fingerprint_of(body)
     assert fingerprint_of({"task": "a"}) == fingerprint_of({"task": "a", "metadata": {}})
@@ -155,9 +182,39 @@ def test_a_record_of_another_release_is_read() -> None:
     assert CallRecord.from_json(older) == RECORD
 
 
-@pytest.mark.parametrize("value", [None, "", "c-1", 5, [], {}, {"round": 1}], ids=repr)
-def test_what_is_no_record_is_none(value: Any) -> None:
-    assert CallRecord.from_json(value) is None
+def test_nothing_is_no_record() -> None:
+    assert CallRecord.from_json(None) is None
+
+
+@pytest.mark.parametrize("value", ["", "c-1", 5, [], {}, {"round": 1}, True, ["c-1"]], ids=repr)
+def test_what_is_no_record_of_ours_may_be_the_record_of_a_call(value: Any) -> None:
+    with pytest.raises(UnreadableRecordError):
+        CallRecord.from_json(value)
+
+
+HOSTILE = [
+    None, "", "1", -1, 1.5, True, [], {}, 10**400, 2**31, math.nan, math.inf, 1e300, "\ud800", "../..", "a/b", "a\nb",
+    "active",
+]  # fmt: skip
+FITTING = {
+    "round": (),
+    "number_hash": ("", "1", "\ud800", "../..", "a/b", "a\nb", "active"),
+    "fingerprint": ("", "1", "\ud800", "../..", "a/b", "a\nb", "active"),
+    "intent_at": (1.5, 2**31),
+    "max_tries": (),
+    "call_id": (None, "1"),
+}
+
+
+@pytest.mark.parametrize("field", sorted(FITTING))
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
+def test_a_record_with_a_field_that_cannot_be_is_refused(field: str, value: Any) -> None:
+    record = {**RECORD.to_json(), field: value}
+    if any(value == fits and type(value) is type(fits) for fits in FITTING[field]):
+        assert CallRecord.from_json(record) == replace(RECORD, **{field: value})
+        return
+    with pytest.raises(UnreadableRecordError, match=field):
+        CallRecord.from_json(record)
 
 
 @pytest.mark.parametrize("has_store", [False, True])
@@ -175,6 +232,11 @@ def test_the_first_step(has_store: bool, try_number: int, recorded: str) -> None
         else FirstStep.RECONCILE
     )  # fmt: skip
     assert first_step(record, has_store=has_store, try_number=try_number) is expected
+
+
+@pytest.mark.parametrize("try_number", [1, 2, 5])
+def test_a_record_that_cannot_be_read_may_be_that_of_a_call(try_number: int) -> None:
+    assert first_step(None, has_store=True, try_number=try_number, readable=False) is FirstStep.RECONCILE
 
 
 SUBSETS = [

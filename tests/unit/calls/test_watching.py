@@ -16,6 +16,7 @@ from airflow_provider_bland.calls.watching import (
     GONE_LOOKS,
     SETTLE_TIMEOUT,
     CallWatch,
+    state_in_list,
 )
 
 ACTIVE: dict[str, Any] = {"completed": False, "queue_status": "started"}
@@ -123,3 +124,47 @@ def test_the_default_deadline_covers_start_talk_and_queue(
 ) -> None:
     assert default_timeout(max_duration, until_start) == seconds
     assert SETTLE_TIMEOUT == 60.0
+
+
+@pytest.mark.parametrize(
+    ("row", "read"),
+    [
+        ({"call_id": "c-1", "completed": True}, ("c-1", True)),
+        ({"c_id": "c-1", "completed": False, "queue_status": "started"}, ("c-1", False)),
+        ({"call_id": "c-1", "queue_status": "complete_error"}, ("c-1", True)),
+        ({"call_id": "c-1"}, ("c-1", False)),
+        ({"call_id": "c-1", "completed": None, "queue_status": None}, ("c-1", False)),
+        ({"call_id": "c-1", "queue_status": ["complete"]}, None),
+        ({"call_id": "c-1", "queue_status": {}}, None),
+        ({"call_id": "c-1", "queue_status": 5}, None),
+        ({"call_id": "c-1", "completed": "yes"}, None),
+        ({"call_id": "c-1", "completed": 1}, None),
+        ({"call_id": ["c-1"], "completed": True}, None),
+        ({"call_id": 7, "completed": True}, None),
+        ({"completed": True}, None),
+        ({}, None),
+        (None, None),
+        ("c-1", None),
+        ([["call_id", "c-1"]], None),
+    ],
+    ids=str,
+)
+def test_a_row_of_the_list_is_read_or_left_out(row: Any, read: tuple[str, bool] | None) -> None:
+    assert state_in_list(row) == read
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    ["call_id", "completed", "queue_status", "status", "answered_by", "transcripts", "concatenated_transcript"]
+)
+
+
+@given(st.dictionaries(FIELDS, JSON))
+def test_no_details_break_a_watch(call: dict[str, Any]) -> None:
+    state_in_list(call)
+    for wants_analysis in (False, True):
+        assert CallWatch(wants_analysis=wants_analysis).saw(call, 0.0) in (False, True)

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request
 
 from airflow_provider_bland.sandbox.model import numbers
 from airflow_provider_bland.sandbox.model.replies import Reply, error
-from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+from airflow_provider_bland.sandbox.model.times import iso_milli
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, Handler, json_body
 from airflow_provider_bland.sandbox.world.faults import Fault, fault_from
 
 
 def register(endpoints: Endpoints, faults: list[Fault]) -> None:
-    """Add the routes."""
-    sandbox, on = endpoints.sandbox, endpoints.on
+    """Add the routes; what does not fit is answered with a 400 that says why."""
+    sandbox = endpoints.sandbox
+
+    def on(method: str, path: str) -> Callable[[Handler], Handler]:
+        def add(handler: Handler) -> Handler:
+            async def guarded(request: Request) -> Reply:
+                try:
+                    return await handler(request)
+                except ValueError as problem:
+                    return error(400, str(problem))
+
+            return endpoints.on(method, path)(guarded)
+
+        return add
 
     @on("GET", "/sandbox/numbers")
     async def magic_numbers(request: Request) -> Reply:
@@ -36,8 +50,6 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
             call = sandbox.end_call(request.path_params["call_id"], str(body.get("outcome", "human")))
         except KeyError:
             return error(404, "No such live call.")
-        except ValueError as problem:
-            return error(400, str(problem))
         return Reply({"call_id": call.call_id, "queue_status": call.queue_status, "status": call.status})
 
     @on("GET", "/sandbox/requests")
@@ -61,10 +73,30 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/settings")
     async def change_settings(request: Request) -> Reply:
-        try:
-            return Reply(sandbox.change_settings(await _object(request)))
-        except ValueError as problem:
-            return error(400, str(problem))
+        return Reply(sandbox.change_settings(await _object(request)))
+
+    @on("GET", "/sandbox/clock")
+    async def clock(request: Request) -> Reply:
+        return Reply(_time(sandbox.now()))
+
+    @on("POST", "/sandbox/clock")
+    async def set_forward(request: Request) -> Reply:
+        body = await _object(request)
+        if set(body) != {"advance"}:
+            raise ValueError('Say {"advance": seconds}.')
+        return Reply(_time(sandbox.set_forward(body["advance"])))
+
+    @on("GET", "/sandbox/callees")
+    async def callees(request: Request) -> Reply:
+        return Reply({"callees": [callee.as_json() for callee in sandbox.engine.phonebook.known.values()]})
+
+    @on("POST", "/sandbox/callees")
+    async def describe(request: Request) -> Reply:
+        body = await _object(request)
+        given = body.get("callees", [body])
+        if not isinstance(given, list):
+            raise ValueError('Say {"callees": [...]}, or one callee.')
+        return Reply({"described": len(sandbox.describe(*given))})
 
     @on("GET", "/sandbox/faults")
     async def list_faults(request: Request) -> Reply:
@@ -72,11 +104,7 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/faults")
     async def add_fault(request: Request) -> Reply:
-        try:
-            fault = fault_from(await json_body(request))
-        except ValueError as problem:
-            return error(400, str(problem))
-        faults.append(fault)
+        faults.append(fault_from(await json_body(request)))
         return Reply({"faults": [each.as_json() for each in faults]})
 
     @on("DELETE", "/sandbox/faults")
@@ -86,15 +114,20 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/keys")
     async def keys(request: Request) -> Reply:
-        body = await _object(request)
-        try:
-            sandbox.change_keys(body)
-        except ValueError as problem:
-            return error(400, str(problem))
+        sandbox.change_keys(await _object(request))
         scopes = sandbox.keys.scopes
         return Reply({"revoked": sandbox.keys.revoked, "scopes": None if scopes is None else sorted(scopes)})
 
 
 async def _object(request: Request) -> dict[str, Any]:
+    """Return the body, an object; without a body, an empty one."""
     body = await json_body(request)
-    return body if isinstance(body, dict) else {}
+    if body is None and not await request.body():
+        return {}
+    if not isinstance(body, dict):
+        raise ValueError("The body must be a JSON object.")
+    return body
+
+
+def _time(stamp: float) -> dict[str, Any]:
+    return {"now": iso_milli(stamp), "unix": stamp}

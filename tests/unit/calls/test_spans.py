@@ -1,0 +1,119 @@
+"""Spans of time: named, cut, grown, and asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_bland.calls.spans import Span, update_queries
+
+DAY = timedelta(days=1)
+moments = st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))
+lengths = st.timedeltas(timedelta(microseconds=1), timedelta(days=40))
+spans = st.builds(lambda start, length: Span(start, start + length), moments, lengths)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def span(start: str, end: str) -> Span:
+    return Span(at(start), at(end))
+
+
+def test_a_span_is_half_open_and_in_utc() -> None:
+    found = Span(datetime(2026, 11, 25, 4, tzinfo=timezone(timedelta(hours=-5))), at("2026-11-25T10:00"))
+    assert found.start == at("2026-11-25T09:00")
+    assert found.name == "20261125T090000Z-20261125T100000Z"
+    assert at("2026-11-25T09:00") in found
+    assert at("2026-11-25T09:59:59.999999") in found
+    assert at("2026-11-25T10:00") not in found
+
+
+@given(spans)
+def test_a_name_tells_the_span(found: Span) -> None:
+    assert Span.named(found.name) == found
+
+
+@pytest.mark.parametrize("name", ["", "part", "20261125T090000Z", "20261325T090000Z-20261125T100000Z", "../x-../y"])
+def test_another_name_tells_none(name: str) -> None:
+    assert Span.named(name) is None
+
+
+@given(spans)
+def test_days_and_parts_cover_a_span_once(found: Span) -> None:
+    days = list(found.days())
+    assert (days[0].start, days[-1].end) == (found.start, found.end)
+    assert all(one.end == other.start for one, other in pairwise(days))
+    assert all(day.start.date() == (day.end - timedelta(microseconds=1)).date() for day in days)
+    for day in days:
+        parts = day.parts()
+        if parts:
+            assert len(parts) > 1
+            assert (parts[0].start, parts[-1].end) == (day.start, day.end)
+            assert all(one.end == other.start for one, other in pairwise(parts))
+
+
+def test_a_day_is_cut_by_the_clock() -> None:
+    parts = span("2026-11-25T09:20", "2026-11-25T11:10").parts()
+    assert [part.name for part in parts] == [
+        "20261125T092000Z-20261125T100000Z",
+        "20261125T100000Z-20261125T110000Z",
+        "20261125T110000Z-20261125T111000Z",
+    ]
+    assert [part.start.minute for part in span("2026-11-25T09:00", "2026-11-25T10:00").parts()] == [0, 30]
+    assert span("2026-11-25T09:00", "2026-11-25T09:01").parts() == []
+
+
+def test_a_span_grows_over_what_it_meets_and_nothing_else() -> None:
+    mine = span("2026-11-25T10:10", "2026-11-25T10:40")
+    hours = [span(f"2026-11-25T{hour:02d}:00", f"2026-11-25T{hour + 1:02d}:00") for hour in range(8, 13)]
+    assert mine.grown_over(hours) == hours[2]
+    assert mine.grown_over([span("2026-11-25T10:30", "2026-11-25T11:30"), *hours]) == span(
+        "2026-11-25T10:00", "2026-11-25T12:00"
+    )
+    assert mine.grown_over([span("2026-11-25T09:00", "2026-11-25T10:10")]) == mine
+    assert mine.grown_over([]) == mine
+
+
+def _since(filters: dict[str, str]) -> datetime:
+    """The moment from which Bland would list, if it applies the zone."""
+    zone = ZoneInfo(filters["timezone"])
+    return datetime.combine(date.fromisoformat(filters["update_start_date"]), time(), zone).astimezone(UTC)
+
+
+def _until(filters: dict[str, str], zone: str) -> datetime:
+    end = date.fromisoformat(filters["update_end_date"]) + DAY
+    return datetime.combine(end, time(), ZoneInfo(zone)).astimezone(UTC)
+
+
+@given(spans)
+def test_no_question_about_updates_misses_any(found: Span) -> None:
+    queries = update_queries(found)
+    assert [query.safe for query in queries] == [False, True][-len(queries) :]
+    hour = found.start.replace(minute=0, second=0, microsecond=0)
+    # The first question begins with the hour, if Bland applies the zone.
+    assert _since(queries[0].filters) == hour
+    for query in queries:
+        assert _until(query.filters, query.filters["timezone"]) >= found.end
+        if query.safe:
+            # And the safe one misses nothing either way.
+            utc = {**query.filters, "timezone": "UTC"}
+            assert _since(query.filters) <= hour
+            assert _since(utc) <= hour
+            assert _until(utc, "UTC") >= found.end
+
+
+def test_what_is_asked_is_plain() -> None:
+    assert [(query.filters, query.safe) for query in update_queries(span("2026-11-25T00:00", "2026-11-26T00:00"))] == [
+        ({"update_start_date": "2026-11-25", "update_end_date": "2026-11-26", "timezone": "UTC"}, True)
+    ]
+    assert [(query.filters, query.safe) for query in update_queries(span("2026-11-25T15:00", "2026-11-25T16:00"))] == [
+        ({"update_start_date": "2026-11-26", "update_end_date": "2026-11-26", "timezone": "Etc/GMT-9"}, False),
+        ({"update_start_date": "2026-11-25", "update_end_date": "2026-11-25", "timezone": "Etc/GMT+12"}, True),
+    ]
