@@ -25,6 +25,7 @@ All errors of this provider, behind one door.
     ├── BlandTaskKilledError          the task was killed
     ├── BlandCallFailedError          the outcome is in fail_on; no retries are used (also an AirflowFailException)
     ├── BlandCallTimeoutError         the deadline passed, the call was stopped; likewise
+    ├── BlandNotRungError             nobody was rung: closed calling_hours, no time left; likewise
     └── BlandCallConflictError        this task instance has rung another number; likewise
 """
 
@@ -63,6 +64,7 @@ __all__ = [
     "BlandError",
     "BlandInvalidNumberError",
     "BlandNotFoundError",
+    "BlandNotRungError",
     "BlandPermissionError",
     "BlandRateLimitError",
     "BlandRedialError",
@@ -113,6 +115,10 @@ class BlandRedialError(BlandTaskError):
 
 class BlandCallConflictError(BlandTaskError, AirflowFailException):
     """This task instance has already rung another number, so neither ringing nor returning that result is right."""
+
+
+class BlandNotRungError(BlandTaskError, AirflowFailException):
+    """Nobody was rung: ``calling_hours`` are closed, or cannot be known, where the callee is, or no time is left."""
 
 
 class BlandCallTimeoutError(BlandTaskError, AirflowFailException):

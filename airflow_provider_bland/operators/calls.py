@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_bland.api.calls import CallOutcome, is_finished
+from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
-from airflow_provider_bland.api.fields import CALL_FIELDS, call_body
-from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
+from airflow_provider_bland.api.fields import CALL_FIELDS
+from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import BlandCallLink
-from airflow_provider_bland.operators.waiting import CallWaiter
+from airflow_provider_bland.operators.dialling import CallDialler
 from airflow_provider_bland.tasks.arguments import default_deferrable, one_of, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
-from airflow_provider_bland.tasks.pauses import pause
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_bland.operators.placing import PlacedCall, PutOff
+    from airflow_provider_bland.campaigns.hours import CallingHours
 
-# What Airflow says instead of a method's name when the trigger of a deferral raised, or the deferral timed out.
-_TRIGGER_FAILED: Final = "__fail__"
-_NOT_WORTH_A_DEFERRAL: Final = 5.0
 DEFAULT_FAIL_ON = (CallOutcome.FAILED, CallOutcome.UNKNOWN)
 
 
-class SendCallOperator(CallWaiter):
+class SendCallOperator(CallDialler):
     """
     Ring somebody with an AI agent, wait for the end of the call, and return what came of it.
 
@@ -98,10 +93,17 @@ class SendCallOperator(CallWaiter):
     :param reconcile_timeout: seconds to search Bland's list for a call whose reply was lost.
     :param max_lateness: seconds or timedelta by which ``start_time`` may have passed; Bland would dial at once.
     :param on_late: when ``start_time`` has passed by more: ``"fail"`` or ``"skip"``.
+    :param calling_hours: when the callee may be rung, in the callee's own time, first dial and redials alike: a
+        :class:`~airflow_provider_bland.campaigns.hours.CallingHours`. Default: at any time. The task itself then waits
+        for ``start_time``, since Bland may dial late.
+    :param on_closed: outside of ``calling_hours``: ``"wait"`` for the opening (deferred, if ``deferrable``), ``"skip"``
+        or ``"fail"``. Where the callee's zone is not known nobody is rung, and ``"wait"`` fails.
+    :param callee_timezone: IANA zone of the callee, where you know it. It counts beside what the number says: the hours
+        must be open in every zone that either allows. Templated.
     :param bland_conn_id: connection of type ``bland``.
     """
 
-    template_fields: Sequence[str] = (*CALL_FIELDS, "call_options", "bland_conn_id")
+    template_fields: Sequence[str] = (*CALL_FIELDS, "call_options", "callee_timezone", "bland_conn_id")
     template_fields_renderers = {
         "request_data": "json",
         "metadata": "json",
@@ -164,11 +166,14 @@ class SendCallOperator(CallWaiter):
         include_transcript: bool = False,
         fail_on: Collection[str] = DEFAULT_FAIL_ON,
         redial_on: Collection[str] = (),
-        on_existing_call: str = "reuse",
-        on_ambiguous: str = "fail",
+        on_existing_call: Literal["reuse", "call_again"] = "reuse",
+        on_ambiguous: Literal["fail", "call_again"] = "fail",
         reconcile_timeout: float | timedelta = 60.0,
         max_lateness: float | timedelta = timedelta(minutes=15),
-        on_late: str = "fail",
+        on_late: Literal["fail", "skip"] = "fail",
+        calling_hours: CallingHours | Mapping[str, Any] | str | None = None,
+        on_closed: Literal["wait", "skip", "fail"] = "wait",
+        callee_timezone: str | None = None,
         bland_conn_id: str = BlandHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -225,87 +230,19 @@ class SendCallOperator(CallWaiter):
         self.reconcile_timeout = seconds("reconcile_timeout", reconcile_timeout)
         self.max_lateness = seconds("max_lateness", max_lateness)
         self.on_late = one_of("on_late", on_late, "fail", "skip")
+        self.calling_hours = _hours(calling_hours)
+        self.on_closed = one_of("on_closed", on_closed, "wait", "skip", "fail")
+        self.callee_timezone = callee_timezone
         self.bland_conn_id = bland_conn_id
 
-    # --- placing --------------------------------------------------------------------------------------------------
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Place the call, or find the one placed earlier, and wait for its end."""
-        return self._run(context)
+def _hours(value: Any) -> CallingHours | None:
+    if value is None:
+        return None
+    from airflow_provider_bland.campaigns.hours import CallingHours
 
-    def execute_when_due(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Take over when it is time to dial; whether it is, is decided anew."""
-        return self._run(context, waited=True)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """See to it that a trigger that breaks while nobody has been rung costs nothing: the worker waits instead."""
-        if next_method == _TRIGGER_FAILED and self._announced_call_id(context) is None:
-            self.log.warning(
-                "The trigger that waited for the moment to dial broke; waiting on the worker: %s", next_kwargs
-            )
-            return self._run(context, waited=True, deferrable=False)
-        return super().resume_execution(next_method, next_kwargs, context)
-
-    def _run(self, context: Context, *, waited: bool = False, deferrable: bool | None = None) -> dict[str, Any]:
-        self._ti = context["ti"]
-        deferrable = self.deferrable if deferrable is None else deferrable
-        try:
-            body = call_body({name: getattr(self, name) for name in CALL_FIELDS}, self.call_options)
-            # Fails early on a connection that cannot work.
-            self.hook.settings  # noqa: B018
-            placed = self._place(context, body, waited=waited, deferrable=deferrable)
-        except BlandValidationError as error:
-            raise as_task_error(error) from None
-        self._announce(context, placed.call_id)
-        # A kill that came while the POST was under way found no call to stop.
-        self._raise_if_killed()
-        details = placed.details
-        if details is not None and placed.final:
-            return self._conclude(context, details, may_redial=False)
-        if not self.wait_for_completion and not (details and is_finished(details)):
-            return {"call_id": placed.call_id, "outcome": None}
-        watch = CallWatch(wants_analysis=self._wants_analysis, settle_timeout=self.settle_timeout)
-        if details is not None and watch.saw(details, time.monotonic()):
-            return self._conclude(context, details)
-        deadline = min(self._deadline_of(body, placed.record.intent_at), self._execution_deadline())
-        if deferrable:
-            self._defer(placed.call_id, deadline)
-        try:
-            details = self._wait(placed.call_id, watch, deadline)
-        except AirflowTaskTimeout:
-            self._stop_after_timeout(placed.call_id)
-            raise
-        return self._time_is_up(context, placed.call_id) if details is None else self._conclude(context, details)
-
-    def _place(self, context: Context, body: dict[str, Any], *, waited: bool, deferrable: bool) -> PlacedCall:
-        from airflow_provider_bland.operators.gate import DialGate
-        from airflow_provider_bland.operators.placing import CallPlacer, PlacedCall, PlacingPolicy
-
-        policy = PlacingPolicy(
-            on_ambiguous=self.on_ambiguous,
-            reconcile_timeout=self.reconcile_timeout,
-            redial_on=self.redial_on,
-            on_existing_call=self.on_existing_call,
-        )
-        gate = DialGate(body, max_lateness=self.max_lateness, on_late=self.on_late, log=self.log, waited=waited)
-        while True:
-            placed = CallPlacer(self.hook, context, body, policy, gate, self.log, self._raise_if_killed).place()
-            if isinstance(placed, PlacedCall):
-                return placed
-            self._put_off(placed, deferrable)
-            gate.waited = True
-
-    def _put_off(self, put_off: PutOff, deferrable: bool) -> None:
-        """Let the moment to dial come: nobody is asked anything, and a kill finds nothing to stop."""
-        until = put_off.until.timestamp()
-        self.log.info("Not ringing before %s: %s", put_off.until, put_off.why)
-        if deferrable and until - time.time() > _NOT_WORTH_A_DEFERRAL:
-            from airflow_provider_bland.triggers.pauses import PauseTrigger
-
-            self.defer(trigger=PauseTrigger(until), method_name="execute_when_due")
-        while (left := until - time.time()) > 0:
-            # By the clock on the wall, which may be set meanwhile.
-            pause(min(left, 60.0), self._raise_if_killed)
+    hours = CallingHours.of(value)
+    return None if hours == CallingHours.always() else hours
 
 
 class StopCallOperator(BaseOperator):

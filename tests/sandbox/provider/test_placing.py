@@ -55,7 +55,7 @@ def pausing_first(mocker: Any, where: str, then: Callable[[], None]) -> None:
 def test_a_start_time_too_near_for_bland_is_waited_for_without_an_intent(
     bland: Control, mocker: Any, deferrable: bool
 ) -> None:
-    mocker.patch("airflow_provider_bland.operators.calls._NOT_WORTH_A_DEFERRAL", 0.0)
+    mocker.patch("airflow_provider_bland.operators.dialling._NOT_WORTH_A_DEFERRAL", 0.0)
     bland.set(start_time_min_lead=300)
     start = soon(2)
     ring = task(start_time=start, deferrable=deferrable, max_lateness=0)
@@ -73,7 +73,7 @@ def killed() -> None:
 def test_who_is_killed_while_waiting_for_a_near_start_time_rings_on_the_next_try(bland: Control, mocker: Any) -> None:
     bland.set(start_time_min_lead=300)
     ring = task(start_time=soon(2), retries=2)
-    pausing_first(mocker, "airflow_provider_bland.operators.calls.pause", killed)
+    pausing_first(mocker, "airflow_provider_bland.operators.dialling.pause", killed)
     with pytest.raises(Killed):
         ring.run()
     assert ring.store is not None

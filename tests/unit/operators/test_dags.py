@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_bland.campaigns.hours import CallingHours
 from airflow_provider_bland.operators.agents import ManageAgentOperator
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator, SendCallOperator, StopCallOperator
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
 
 serialized_objects = pytest.importorskip("airflow.serialization.serialized_objects")
+HOURS = CallingHours({"mon-fri": ["09:00-12:00", "13:00-18:00"]}, closed=["2026-12-24"])
 START = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
 
@@ -25,14 +27,15 @@ def every_operator() -> DAG:
             task="Say hi.",
             start_time=START,
             timeout=timedelta(minutes=3),
+            calling_hours=HOURS,
             fail_on=["busy", "failed"],
             analysis_schema={"paid": "boolean"},
             deferrable=True,
         )
         numbers = [{"phone_number": "+14155550100"}, {"phone_number": "+14155550101"}]
-        SendCallOperator.partial(task_id="expand", task="Say hi.", redial_on=["busy"]).expand(
-            phone_number=[row["phone_number"] for row in numbers]
-        )
+        SendCallOperator.partial(
+            task_id="expand", task="Say hi.", redial_on=["busy"], calling_hours=HOURS, callee_timezone="Europe/Oslo"
+        ).expand(phone_number=[row["phone_number"] for row in numbers])
         SendCallOperator.partial(task_id="expand_kwargs", task="Say hi.").expand_kwargs(numbers)
         CallCompletionSensor.partial(task_id="wait", deferrable=True).expand(call_id=["c-1", "c-2"])
         AnalyzeCallOperator.partial(task_id="analyze_all", goal="Find out.", questions=[["Who?", "string"]]).expand(
@@ -88,3 +91,4 @@ def test_a_mapped_task_becomes_one_operator_for_each_row() -> None:
     operator = mapped.unmap({"phone_number": "+14155550101"})  # type: ignore[union-attr]
     assert isinstance(operator, SendCallOperator)
     assert (operator.phone_number, operator.task, operator.redial_on) == ("+14155550101", "Say hi.", {"busy"})
+    assert (operator.calling_hours, operator.callee_timezone) == (HOURS, "Europe/Oslo")
