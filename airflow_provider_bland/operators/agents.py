@@ -18,6 +18,7 @@ from airflow_provider_bland.api.fields import AGENT_FIELDS
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import one_of
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.rendering import RendersAsWritten
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _ACTIONS: Final = ("create", "update", "authorize", "delete", "list")
 
 
-class ManageAgentOperator(BaseOperator):
+class ManageAgentOperator(RendersAsWritten, BaseOperator):
     """
     Create, update, authorize, delete or list web agents.
 
@@ -123,6 +124,7 @@ class ManageAgentOperator(BaseOperator):
         hook = BlandHook(self.bland_conn_id)
         fields = {name: getattr(self, name) for name in AGENT_FIELDS}
         try:
+            self.refuse_unrendered()
             if self.action == "list":
                 agents = hook.list_agents()
                 return {"agents": agents, "count": len(agents)}

@@ -17,6 +17,7 @@ from airflow_provider_bland.links.bland import BlandCallLink
 from airflow_provider_bland.operators.dialling import CallDialler
 from airflow_provider_bland.tasks.arguments import default_deferrable, one_of, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.rendering import RendersAsWritten
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -245,7 +246,7 @@ def _hours(value: Any) -> CallingHours | None:
     return None if hours == CallingHours.always() else hours
 
 
-class StopCallOperator(BaseOperator):
+class StopCallOperator(RendersAsWritten, BaseOperator):
     """
     End one call, or all active calls of the account. Cancels scheduled calls too.
 
@@ -290,7 +291,7 @@ class StopCallOperator(BaseOperator):
         return result
 
 
-class AnalyzeCallOperator(BaseOperator):
+class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
     """
     Ask questions about a finished call. Bland charges credits for it.
 
@@ -326,6 +327,7 @@ class AnalyzeCallOperator(BaseOperator):
         from airflow_provider_bland.api import checks
 
         try:
+            self.refuse_unrendered()
             questions = checks.checked("questions", checks.questions, self.questions)
             result = BlandHook(self.bland_conn_id).analyze_call(self.call_id, self.goal, questions)
         except BlandAmbiguousError as error:

@@ -63,12 +63,13 @@ class CallDialler(CallWaiter):
         self._ti = context["ti"]
         deferrable = self.deferrable if deferrable is None else deferrable
         try:
+            self.refuse_unrendered()
             body = call_body({name: getattr(self, name) for name in CALL_FIELDS}, self.call_options)
             # Fails early on a connection that cannot work.
             self.hook.settings  # noqa: B018
             placed = self._place(context, body, waited=waited, deferrable=deferrable)
         except BlandValidationError as error:
-            raise as_task_error(error) from None
+            raise as_task_error(self.explained(error)) from None
         self._announce(context, placed.call_id)
         # A kill that came while the POST was under way found no call to stop.
         self._raise_if_killed()

@@ -21,6 +21,7 @@ from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import seconds
 from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.rendering import RendersAsWritten
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -38,7 +39,7 @@ _OUR_FILTERS: Final = frozenset(
 _CLOCK_MARGIN: Final = timedelta(minutes=5)
 
 
-class ExportCallsOperator(BaseOperator):
+class ExportCallsOperator(RendersAsWritten, BaseOperator):
     """
     Write the finished calls of a time range as files that a warehouse loads.
 

@@ -35,6 +35,7 @@ from airflow_provider_bland.tasks.failures import (
     is_deferral_timeout,
 )
 from airflow_provider_bland.tasks.pauses import pause
+from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.states import is_in_state
 from airflow_provider_bland.tasks.store import IntentStore
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 _DEFERRAL_MARGIN: Final = timedelta(seconds=60)
 
 
-class CallWaiter(BaseOperator):
+class CallWaiter(RendersAsWritten, BaseOperator):
     """An operator that has a call, and answers for it until it has ended. Its arguments are ``SendCallOperator``'s."""
 
     bland_conn_id: str

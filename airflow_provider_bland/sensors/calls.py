@@ -23,6 +23,7 @@ from airflow_provider_bland.exceptions import BlandCallFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import default_deferrable, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _SECOND_LOOK_DELAY = 1.0
 
 
-class CallCompletionSensor(BaseSensorOperator):
+class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
     """
     Wait for the end of a call and return its details plus ``outcome``, as ``SendCallOperator`` does.
 
