@@ -51,12 +51,9 @@ def identifier(argument: str, value: Any) -> str:
 
 
 def text(*, below: int | None = None) -> Check:
-    """A string, of fewer than ``below`` characters; a whole number is written as one."""
+    """A string, of fewer than ``below`` characters."""
 
     def check(value: Any) -> str:
-        # A template that renders to Python's own types gives 2026 for "{{ params.year }}".
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
         if not isinstance(value, str):
             raise ValueError(f"must be a string, not {type(value).__name__}")
         if below is not None and len(value) >= below:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -59,6 +59,8 @@ class RendersAsWritten(_Templater):
       refused by :meth:`refuse_unrendered`, which names field and template.
     """
 
+    number_fields: Collection[str] = ("phone_number", "transfer_phone_number", "from_number")
+    """Fields in which an integer is no text: it may have lost a plus."""
     _rendering: str | None = None
     """The field whose turn it is."""
     _gave_nothing: dict[str, str]
@@ -68,7 +70,12 @@ class RendersAsWritten(_Templater):
         self._gave_nothing, self._holds_nothing = {}, {}
         for name in template_fields:
             self._rendering = name
+            written = getattr(parent, name, None)
             super()._do_render_template_fields(parent, (name,), *args, **kw)
+            value = getattr(parent, name, None)
+            # "{{ params.year }}" gives 2026 in native mode, and a text was asked for.
+            if isinstance(written, str) and type(value) is int and name not in self.number_fields:
+                setattr(parent, name, str(value))
         self._rendering = None
 
     def render_template(
