@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.ids import is_usable_id
+from airflow_provider_bland.api.jsonable import NotJsonError, jsonable
 from airflow_provider_bland.api.phone import to_e164
 
 Check = Callable[[Any], Any]
@@ -29,6 +30,8 @@ def checked(argument: str, check: Check, value: Any) -> Any:
         return check(value)
     except BlandValidationError:
         raise
+    except NotJsonError as error:
+        raise BlandValidationError(f"{argument}{error.path}", error.problem) from None
     except ValueError as error:
         raise BlandValidationError(argument, str(error)) from None
 
@@ -132,8 +135,6 @@ def json_object(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         hint = _TEMPLATE_HINT if isinstance(value, str) else ""
         raise ValueError(f"must be a dict, not {type(value).__name__}{hint}")
-    if bad := [key for key in value if not isinstance(key, str)]:
-        raise ValueError(f"has a key that is not a string: {bad[0]!r}")
     return dict(json_value(value))
 
 
@@ -143,11 +144,8 @@ def json_array(value: Any) -> list[Any]:
 
 
 def json_value(value: Any) -> Any:
-    """Anything JSON can carry."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"cannot be sent as JSON: {error}. Convert dates and other objects to strings first") from None
+    """Anything JSON can carry, and what is obvious to write in it: dates, decimals, numpy's scalars."""
+    return jsonable(value)
 
 
 def from_template(value: Any) -> Any:

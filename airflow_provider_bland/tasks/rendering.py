@@ -8,6 +8,7 @@ the integer 4722123456, and ``"01234"`` becomes 1234 or breaks. Jinja's plain mo
 from __future__ import annotations
 
 import copy
+import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -113,7 +114,7 @@ class RendersAsWritten(_Templater):
     def explained(self, error: BlandValidationError) -> BlandValidationError:
         """The same error; where a template gave nothing for its field, it says so."""
         given: Mapping[str, str] = self.__dict__.get("_gave_nothing", {})
-        template = given.get(error.argument)
+        template = given.get(re.split(r"[.[]", error.argument)[0])
         if template is None:
             return error
         return BlandValidationError(

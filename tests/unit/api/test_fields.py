@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,7 +88,7 @@ CALL_REFUSALS: dict[str, list[Any]] = {
     "from_number": ["12"],
     "webhook": ["http://example.com", "example.com"],
     "webhook_events": ["queue", ["birthday"]],
-    "metadata": ["{a: 1", {"when": datetime(2026, 1, 31)}],
+    "metadata": ["{a: 1", {"when": object()}],
     "summary_prompt": ["x" * 2001],
     "analysis_prompt": [5],
     "analysis_schema": ["boolean"],
@@ -133,8 +134,8 @@ def test_a_field_reaches_bland_and_nothing_else_does(name: str, value: Any, sent
 def test_a_bad_field_is_refused_by_its_name(name: str, value: Any) -> None:
     with pytest.raises(BlandValidationError) as refused:
         call_body({**_around(name), name: value})
-    assert refused.value.argument == name
-    assert str(refused.value).startswith(f"{name}: ")
+    assert re.split(r"[.[]", refused.value.argument)[0] == name
+    assert str(refused.value).startswith(f"{refused.value.argument}: ")
 
 
 @pytest.mark.parametrize("name", sorted(SEED_FIELDS - {"phone_number", "task"}))
@@ -174,7 +175,7 @@ def test_the_arguments_are_not_changed() -> None:
         ({**LEAST, "record": True}, {"record": False}, "call_options", "also given"),
         (LEAST, ["voicemail"], "call_options", "must be a dict"),
         (LEAST, "{a: 1", "call_options", "must be a dict"),
-        (LEAST, {"x": datetime(2026, 1, 31)}, "call_options", "JSON"),
+        (LEAST, {"x": object()}, "call_options.x", "JSON"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
@@ -234,7 +235,7 @@ AGENT_REFUSALS: dict[str, list[Any]] = {
     "model": ["gpt"],
     "first_sentence": ["x" * 200, 5],
     "tools": ["TL-1"],
-    "dynamic_data": [{"when": datetime(2026, 1, 31)}],
+    "dynamic_data": [{"when": object()}],
     "interruption_threshold": [-1],
     "keywords": ["Reece"],
     "max_duration": [0, 721],
@@ -259,7 +260,7 @@ def test_an_agents_field_reaches_bland_and_nothing_else_does(name: str, value: A
 def test_an_agents_bad_field_is_refused_by_its_name(name: str, value: Any, creating: bool) -> None:
     with pytest.raises(BlandValidationError) as refused:
         agent_body({"prompt": "Be kind.", name: value}, creating=creating)
-    assert refused.value.argument == name
+    assert re.split(r"[.[]", refused.value.argument)[0] == name
 
 
 @pytest.mark.parametrize("name", sorted(AGENT_FIELDS))

@@ -1,0 +1,81 @@
+"""What users have (rows of a warehouse, XCom's lazy lists, pandas' scalars) as what JSON can carry. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+_DEEPEST: Final = 60
+
+
+class NotJsonError(ValueError):
+    """
+    Something cannot be written as JSON.
+
+    :param path: where it stands, from the argument on: ``.rows[3].due``.
+    :param problem: what is wrong with it.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path.lstrip('.')} {problem}" if path else problem)
+        self.path = path
+        self.problem = problem
+
+
+def jsonable(value: Any, path: str = "", depth: int = 0) -> Any:
+    """
+    Write a value as JSON's own types: dates in ISO 8601, decimals as numbers, UUIDs and enumerations as strings.
+
+    :param value: any nesting of mappings, lists (lazy ones too) and scalars, those of numpy and pandas among them.
+    :param path: where it stands, for the error.
+    :return: dicts with string keys, lists, strings, numbers, booleans and ``None``.
+    :raises NotJsonError: a ``ValueError`` that says where what cannot be written stands.
+    """
+    if value is None or isinstance(value, bool) or type(value) in (str, int):
+        return value
+    if depth > _DEEPEST:
+        raise NotJsonError(path[:200], f"is nested more than {_DEEPEST} levels deep")
+    if isinstance(value, Enum):
+        return jsonable(value.value, path, depth + 1)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int | float | Decimal):
+        return _number(value, path)
+    if isinstance(value, datetime | date | time):
+        if value != value:  # pandas' NaT, which is no date
+            raise NotJsonError(path, "is NaT, not a date. Leave it out, or give None")
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_key(key, path): jsonable(entry, f"{path}.{key}", depth + 1) for key, entry in value.items()}
+    if hasattr(value, "dtype") and hasattr(value, "item") and not getattr(value, "shape", ()):
+        return jsonable(value.item(), path, depth + 1)
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview | set | frozenset):
+        return [jsonable(entry, f"{path}[{index}]", depth + 1) for index, entry in enumerate(value)]
+    raise NotJsonError(
+        path, f"cannot be sent as JSON: it is of type {type(value).__name__}. Convert it to a string first"
+    )
+
+
+def _number(value: float | Decimal | int, path: str) -> int | float:
+    if isinstance(value, int):
+        return int(value)
+    finite = value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+    if not finite:
+        raise NotJsonError(path, f"cannot be sent as JSON: it is {value}. Leave it out, or give None")
+    if isinstance(value, Decimal):
+        # Money stays whole where it is whole; else as near as a double gets, as any JSON reader has it.
+        return int(value) if value == value.to_integral_value() and abs(value) < Decimal(10) ** 15 else float(value)
+    return float(value)
+
+
+def _key(key: Any, path: str) -> str:
+    if not isinstance(key, str):
+        raise NotJsonError(path, f"has a key that is not a string: {key!r:.50}")
+    return str(key)
