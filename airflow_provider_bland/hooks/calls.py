@@ -7,9 +7,9 @@ from datetime import date, datetime
 from typing import Any
 
 from airflow_provider_bland.api import endpoints, plans
-from airflow_provider_bland.api.calls import call_id_of
 from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT
 from airflow_provider_bland.api.fields import CALL_FIELDS, LIST_FILTERS, call_body, list_query
+from airflow_provider_bland.api.paging import Page, pages_of
 from airflow_provider_bland.hooks.base import HookBase
 
 # on_kill has five seconds until Airflow's SIGKILL; the request must fit in with time to spare.
@@ -191,22 +191,14 @@ class CallMethods(HookBase):
         :param limit: rows in all, ``None`` for every one.
         """
         query = list_query(filters)
-        position, left = from_index, limit
-        last_ids: set[str | None] = set()
-        while left is None or left > 0:
-            size = LIST_PAGE_LIMIT if left is None else min(LIST_PAGE_LIMIT, left)
+
+        def fetch(position: int, size: int) -> Page:
             page = self._send(endpoints.list_calls({**query, "from": position or None, "limit": size}))
-            rows = page["calls"]
-            # Rows created meanwhile push older ones onto the next page, where they would come up again.
-            new = [row for row in rows if call_id_of(row) not in last_ids]
-            last_ids = {call_id_of(row) for row in rows}
-            yield from new
-            position += len(rows)
-            left = None if left is None else left - len(new)
             total = page.get("total_count")
-            # A short page ends the list, unless the total says that Bland's pages are smaller than we asked for.
-            if not rows or (position >= total if isinstance(total, int) else len(rows) < size):
-                return
+            return Page(page["calls"], total if isinstance(total, int) else None)
+
+        for rows in pages_of(fetch, size=LIST_PAGE_LIMIT, start=from_index, limit=limit):
+            yield from rows
 
     def stop_call(self, call_id: str) -> dict[str, Any]:
         """
