@@ -113,13 +113,17 @@ class Run:
         """Clear the task, or one index of it."""
         self._stack.clear(self.dag_id, self.run_id, [TASK if index is None else (TASK, index)])
 
+    def result(self, index: int = -1) -> dict[str, Any]:
+        """Return the task's result."""
+        return dict(self._stack.xcom(self.dag_id, self.run_id, TASK, map_index=index))
+
     def outcome(self, index: int = -1) -> str:
         """Return the outcome in the task's result."""
-        return str(self._stack.xcom(self.dag_id, self.run_id, TASK, map_index=index)["outcome"])
+        return str(self.result(index)["outcome"])
 
     def result_call(self, index: int = -1) -> str:
         """Return the id of the call in the task's result."""
-        return str(self._stack.xcom(self.dag_id, self.run_id, TASK, map_index=index)["call_id"])
+        return str(self.result(index)["call_id"])
 
     def log(self, try_number: int = 1, index: int = -1) -> str:
         """Return the log of one try, its trigger's included."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
+from airflow_provider_bland.campaigns import CallingHours
 from airflow_provider_bland.operators.calls import SendCallOperator
 
 ENDLESS = "+14155550154"
@@ -36,6 +37,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "executes": {"execution_timeout": timedelta(seconds=10)},
     "patient": {"retries": 30, "retry_delay": timedelta(seconds=3)},
     "spared": {"stop_on_kill": False},
+    # Hours that are open whenever this is played, so that it is start_time that is waited for.
+    "later": {
+        "start_time": "{{ dag_run.conf.get('start_time', '') }}",
+        "calling_hours": CallingHours({"mon-sun": "00:00-24:00"}, closed=["2020-01-01"]),
+        "callee_timezone": "Europe/Oslo",
+    },
 }
 DEFAULTS = {
     "task": "Ask how they are.",
