@@ -9,6 +9,7 @@ All errors of this provider, behind one door.
     ├── BlandAmbiguousError           something that dials, creates or charges may or may not have taken effect
     │   └── BlandUnsettledCallError   ... and that is this task instance's call
     ├── BlandServerError              no proper answer to something harmless
+    ├── BlandUnpairedAnswersError     an analysis was charged, but its answers do not fit the questions
     ├── BlandRateLimitError           a passing 429; nothing was placed
     └── BlandRequestError             Bland refused
         ├── BlandAuthError            the key
@@ -23,6 +24,7 @@ All errors of this provider, behind one door.
     ├── BlandRedialError              the next try rings again
     ├── BlandCallStillActiveError     the next try waits again
     ├── BlandTaskKilledError          the task was killed
+    ├── BlandAnalysisFailedError      calls were not analysed; the next try asks again where nothing was charged
     ├── BlandCallFailedError          the outcome is in fail_on; no retries are used (also an AirflowFailException)
     ├── BlandCallTimeoutError         the deadline passed, the call was stopped; likewise
     ├── BlandNotRungError             nobody was rung: closed calling_hours, no time left; likewise
@@ -47,11 +49,13 @@ from airflow_provider_bland.api.errors import (
     BlandRateLimitError,
     BlandRequestError,
     BlandServerError,
+    BlandUnpairedAnswersError,
     BlandValidationError,
 )
 
 __all__ = [
     "BlandAmbiguousError",
+    "BlandAnalysisFailedError",
     "BlandAuthError",
     "BlandBalanceError",
     "BlandCallConflictError",
@@ -72,6 +76,7 @@ __all__ = [
     "BlandServerError",
     "BlandTaskError",
     "BlandTaskKilledError",
+    "BlandUnpairedAnswersError",
     "BlandUnsettledCallError",
     "BlandValidationError",
 ]
@@ -131,6 +136,10 @@ class BlandCallStillActiveError(BlandTaskError):
 
 class BlandUnsettledCallError(BlandAmbiguousError):
     """It stays unknown whether this task instance's call was placed. A retry looks again, and rings nobody."""
+
+
+class BlandAnalysisFailedError(BlandTaskError):
+    """Calls were not analysed (``fail_when``). The next try asks only about those that were surely not charged."""
 
 
 class BlandTaskKilledError(BlandTaskError):

@@ -35,6 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_bland.operators.calls",
                     "airflow_provider_bland.operators.campaigns",
                     "airflow_provider_bland.operators.agents",
+                    "airflow_provider_bland.operators.analysis",
                     "airflow_provider_bland.operators.exports",
                 ],
             }

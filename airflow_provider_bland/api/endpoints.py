@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import call_id_of
-from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.errors import BlandUnpairedAnswersError
 from airflow_provider_bland.api.fields import agent_body
 
 LIST_PAGE_LIMIT: Final = 1000
@@ -167,13 +167,19 @@ def _id(argument: str, value: Any) -> str:
     return quote(checks.identifier(argument, value), safe="")
 
 
-def answers_by_question(questions: Any, answers: Sequence[Any]) -> dict[str, Any]:
+def answers_by_question(questions: Any, answers: Sequence[Any], credits_used: Any = None) -> dict[str, Any]:
     """
     Pair Bland's positional answers with their questions.
 
-    :raises BlandError: if there are not as many answers as questions: a pair would be wrong.
+    :param credits_used: what was charged for them, for the error.
+    :raises BlandUnpairedAnswersError: if there are not as many answers as questions: a pair would be wrong.
     """
     pairs = checks.questions(questions)
     if len(pairs) != len(answers):
-        raise BlandError(f"Bland gave {len(answers)} answers to {len(pairs)} questions, so they cannot be paired.")
+        raise BlandUnpairedAnswersError(
+            f"Bland gave {len(answers)} answers to {len(pairs)} questions, so they cannot be paired. It has charged "
+            "for them, and would again; asking fewer or plainer questions may help.",
+            answers=answers,
+            credits_used=credits_used,
+        )
     return {question: answer for (question, _), answer in zip(pairs, answers, strict=True)}

@@ -8,7 +8,7 @@ up no retries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class BlandError(Exception):
@@ -73,6 +73,26 @@ class BlandAmbiguousError(BlandError):
 
     Its reply was lost, unreadable or a server error. Repeating it blindly could ring somebody twice.
     """
+
+
+class BlandUnpairedAnswersError(BlandError):
+    """
+    An analysis was charged, but has not as many answers as questions, so that pairing them could be wrong.
+
+    Asking again is charged again, and may end the same.
+
+    :param answers: as they came.
+    :param credits_used: what was charged, if Bland said.
+    """
+
+    permanent = True
+
+    def __init__(
+        self, message: str, *, answers: Sequence[Any] = (), credits_used: float | None = None, **known: Any
+    ) -> None:
+        super().__init__(message, **known)
+        self.answers = list(answers)
+        self.credits_used = credits_used
 
 
 class BlandServerError(BlandError):

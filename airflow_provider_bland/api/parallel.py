@@ -14,8 +14,8 @@ from airflow_provider_bland.api.settings import BlandSettings
 T = TypeVar("T")
 R = TypeVar("R")
 
-# So many are asked for ahead of the one whose turn it is, for each worker: one slow reply does not hold up the rest.
-_AHEAD: Final = 4
+AHEAD: Final = 4
+"""So many items are begun ahead of the one whose turn it is, for each worker: a slow one does not hold up the rest."""
 
 
 class _StoppedError(BaseException):
@@ -58,20 +58,21 @@ class Senders:
             transport.close()
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[tuple[T, R]]:
+def in_order(work: Callable[[T], R], items: Iterable[T], workers: int, *, ahead: int = AHEAD) -> Iterator[tuple[T, R]]:
     """
     Do the work on each item, ``workers`` at a time.
 
     :param work: called in threads. What it raises is raised when the item's turn comes, and ends everything.
-    :param items: read only a little ahead of what was taken from us.
+    :param items: read only a little ahead of what was taken from us, in the thread that takes.
+    :param ahead: items begun for each worker; with 1, what was read is being worked on.
     :return: items with their results, in the order of the items.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="bland-export")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="bland")
     pending: deque[tuple[T, Future[R]]] = deque()
     try:
         for item in items:
             pending.append((item, pool.submit(work, item)))
-            if len(pending) >= workers * _AHEAD:
+            if len(pending) >= workers * ahead:
                 first, future = pending.popleft()
                 yield first, future.result()
         while pending:

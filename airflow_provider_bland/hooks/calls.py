@@ -236,12 +236,14 @@ class CallMethods(HookBase):
         :return: ``{"call_id", "answers": {question: answer}, "credits_used"}``, answers in the order of the questions;
             what cannot be answered is ``None``.
         :raises BlandAmbiguousError: the reply was lost; credits may have been used. Bland keeps no record to look at.
+        :raises BlandUnpairedAnswersError: there are not as many answers as questions; they are in the error.
         """
         body = self._send(endpoints.analyze_call(call_id, goal, questions))
+        credits_used = body.get("credits_used")
         return {
             "call_id": call_id,
-            "answers": endpoints.answers_by_question(questions, body["answers"]),
-            "credits_used": body.get("credits_used"),
+            "answers": endpoints.answers_by_question(questions, body["answers"], credits_used),
+            "credits_used": credits_used,
         }
 
     async def aget_call(self, call_id: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from airflow_provider_bland.api import checks, endpoints
-from airflow_provider_bland.api.errors import BlandNotFoundError
+from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError
 from airflow_provider_bland.api.fields import list_query
 from airflow_provider_bland.api.parallel import Senders, in_order
 from airflow_provider_bland.hooks.base import HookBase
@@ -60,5 +60,32 @@ class ManyCallsMethods(HookBase):
 
         try:
             yield from in_order(read, call_ids, workers)
+        finally:
+            senders.close()
+
+    def iter_analyses(
+        self, call_ids: Iterable[str], goal: str, questions: list[list[str]], concurrency: int = 4
+    ) -> Iterator[tuple[str, dict[str, Any] | BlandError]]:
+        """
+        Ask the same questions about several calls; each costs credits.
+
+        :param call_ids: ids of the calls. One is taken just before its request is made.
+        :param goal: what the questions are for.
+        :param questions: pairs of question and expected answer type.
+        :param concurrency: how many requests are under way at once, 1 to 64.
+        :return: ids with ``{"answers", "credits_used"}``, answers as Bland lists them; or with the error.
+        """
+        workers = checks.checked("concurrency", checks.number(least=1, most=MAX_CONCURRENCY, whole=True), concurrency)
+        senders = Senders(self.settings)
+
+        def ask(call_id: str) -> dict[str, Any] | BlandError:
+            try:
+                body = senders.send(endpoints.analyze_call(call_id, goal, questions))
+            except BlandError as error:
+                return error
+            return {"answers": list(body["answers"]), "credits_used": body.get("credits_used")}
+
+        try:
+            yield from in_order(ask, call_ids, workers, ahead=1)
         finally:
             senders.close()

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_bland.api.calls import CallOutcome
-from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import BlandCallLink
+from airflow_provider_bland.operators.analysis import AnalyzeCallOperator
 from airflow_provider_bland.operators.dialling import CallDialler
 from airflow_provider_bland.tasks.arguments import default_deferrable, one_of, outcomes, seconds
-from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_bland.campaigns.hours import CallingHours
+
+__all__ = ["DEFAULT_FAIL_ON", "AnalyzeCallOperator", "SendCallOperator", "StopCallOperator"]
 
 DEFAULT_FAIL_ON = (CallOutcome.FAILED, CallOutcome.UNKNOWN)
 
@@ -288,58 +291,4 @@ class StopCallOperator(RendersAsWritten, BaseOperator):
         except BlandError as error:
             raise as_task_error(error) from error
         self.log.info("Call %s: %s", self.call_id, result["message"])
-        return result
-
-
-class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
-    """
-    Ask questions about a finished call. Bland charges credits for it.
-
-    The result is ``{"call_id", "answers": {question: answer}, "credits_used"}``, answers in the order of the questions.
-
-    :param call_id: id of the call. Templated.
-    :param goal: what the questions are for, in a sentence. Templated.
-    :param questions: pairs of question and expected type, such as ``[["Was she satisfied?", "boolean"]]``, or a dict of
-        question to type. Templated.
-    :param bland_conn_id: connection of type ``bland``. Templated.
-    """
-
-    template_fields: Sequence[str] = ("call_id", "goal", "questions", "bland_conn_id")
-    template_fields_renderers = {"questions": "json"}
-
-    def __init__(
-        self,
-        *,
-        call_id: str,
-        goal: str,
-        questions: list[list[str]] | list[tuple[str, str]] | dict[str, str],
-        bland_conn_id: str = BlandHook.default_conn_name,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.call_id = call_id
-        self.goal = goal
-        self.questions = questions
-        self.bland_conn_id = bland_conn_id
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Analyze the call."""
-        from airflow_provider_bland.api import checks
-
-        try:
-            self.refuse_unrendered()
-            questions = checks.checked("questions", checks.questions, self.questions)
-            result = BlandHook(self.bland_conn_id).analyze_call(self.call_id, self.goal, questions)
-        except BlandAmbiguousError as error:
-            # Bland keeps no record to look at, so a retry would be a blind, second charge.
-            raise failed_for_good(
-                BlandAmbiguousError(
-                    f"{error.message} Bland may have analysed call {self.call_id} and charged for it, and has no "
-                    "record to look at. Clear the task to analyse it again, at a further charge.",
-                    status_code=error.status_code,
-                )
-            ) from error
-        except BlandError as error:
-            raise as_task_error(error) from error
-        self.log.info("Call %s: %d answers, %s credits.", self.call_id, len(result["answers"]), result["credits_used"])
         return result

@@ -117,6 +117,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         from airflow_provider_bland.operators.exporting import Exporter, ExportPlan
 
         try:
+            self.refuse_unrendered()
             span = self._span(context)
             plan = ExportPlan(
                 span=span,
@@ -129,6 +130,8 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
             partitions = self._partitions(context, plan.redaction, plan.filters)
             exporter = Exporter(BlandHook(self.bland_conn_id), partitions, plan, self.log, self._raise_if_killed)
             counts = exporter.run()
+        except BlandValidationError as error:
+            raise as_task_error(self.explained(error)) from None
         except BlandError as error:
             raise as_task_error(error) from error
         result = self._result(partitions.root, span, counts, exporter.open)

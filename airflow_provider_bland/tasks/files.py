@@ -151,10 +151,17 @@ class Tally:
         self._hash = hashlib.sha256()
         self.closed = False
         self.size = 0
+        self._deaf = False
+
+    def abandon(self) -> None:
+        """Take what is still written for nothing: a library may insist on ending its file."""
+        self._deaf = True
 
     def write(self, data: Any) -> int:
         """Write bytes."""
         view = memoryview(data)
+        if self._deaf:
+            return view.nbytes
         self._hash.update(view)
         self.size += view.nbytes
         self._handle.write(view.tobytes() if not isinstance(data, bytes) else data)
@@ -224,6 +231,17 @@ def list_files(path: ObjectStoragePath) -> list[str]:
     return [name for name in _names(path) if not _is_temporary(name)]
 
 
+def list_directories(path: ObjectStoragePath) -> list[str]:
+    """Names of the directories in a directory, sorted; none if it is not there."""
+    fs = filesystem(path)
+    fs.invalidate_cache(path.path)
+    try:
+        entries = fs.ls(path.path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == "directory")
+
+
 def _names(path: ObjectStoragePath) -> list[str]:
     fs = filesystem(path)
     fs.invalidate_cache(path.path)
@@ -248,6 +266,20 @@ def remove(path: ObjectStoragePath) -> None:
     with suppress(FileNotFoundError):
         fs.rm_file(path.path)
     fs.invalidate_cache(parent_of(path.path))
+
+
+def exists(path: ObjectStoragePath) -> bool:
+    """Whether there is such a file."""
+    fs = filesystem(path)
+    fs.invalidate_cache(parent_of(path.path))
+    return bool(fs.isfile(path.path))
+
+
+def remove_directory(path: ObjectStoragePath) -> None:
+    """Delete an empty directory, where there are directories."""
+    if path.protocol in _LOCAL:
+        with suppress(OSError):
+            os.rmdir(path.path)
 
 
 def remove_leftovers(path: ObjectStoragePath, owner: str) -> None:

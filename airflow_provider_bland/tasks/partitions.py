@@ -311,3 +311,20 @@ def digest_of(row: Mapping[str, Any]) -> str:
     """Of a row of the table ``calls``, the same whether it is new or was read again."""
     cells = [text_cell(kind, row.get(name)) for name, kind in CALL_COLUMNS.items()]
     return hashlib.sha256("\x1f".join(cells).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def files_of_calls(path: ObjectStoragePath) -> list[ObjectStoragePath]:
+    """
+    The files of the table ``calls`` below a path: of an export, of a partition, or the path itself if it is a file.
+
+    :raises BlandValidationError: if there is nothing.
+    """
+    if files.exists(path):
+        return [path]
+    root = path / "calls" if files.list_directories(path / "calls") else path
+    found = []
+    for directory in [root, *(root / name for name in files.list_directories(root) if name.startswith(_PARTITION))]:
+        found += [directory / name for name in files.list_files(directory) if name.startswith("part-")]
+    if not found and files.read_json(path / EXPORT) is None and files.read_json(path / MANIFEST) is None:
+        raise BlandValidationError("call_ids", f"there is no export, and no file, at {path}.")
+    return found

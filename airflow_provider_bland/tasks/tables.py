@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
@@ -207,16 +207,26 @@ def writing(
         raise BlandValidationError("columns", f"are missing: a {found} file has them from the start.")
     with files.replacing(path, owner=owner) as handle:
         tally = files.Tally(handle)
-        if path.name.endswith(".gz") and found != "parquet":
-            # Neither time nor name in its head, so that the same rows give the same bytes.
-            with gzip.GzipFile(filename="", fileobj=tally, mode="wb", mtime=0, compresslevel=6) as packed:
-                sink = _sink(cast(BinaryIO, packed), columns, found)
-                yield TableWriter(sink, columns, tally)
-                sink.finish()
-        else:
-            sink = _sink(cast(BinaryIO, tally), columns, found)
+        try:
+            yield from _written(tally, path, columns, found)
+        except BaseException:
+            tally.abandon()
+            raise
+
+
+def _written(
+    tally: files.Tally, path: ObjectStoragePath, columns: Mapping[str, str] | None, file_format: str
+) -> Iterator[TableWriter]:
+    if path.name.endswith(".gz") and file_format != "parquet":
+        # Neither time nor name in its head, so that the same rows give the same bytes.
+        with gzip.GzipFile(filename="", fileobj=tally, mode="wb", mtime=0, compresslevel=6) as packed:
+            sink = _sink(cast(BinaryIO, packed), columns, file_format)
             yield TableWriter(sink, columns, tally)
             sink.finish()
+    else:
+        sink = _sink(cast(BinaryIO, tally), columns, file_format)
+        yield TableWriter(sink, columns, tally)
+        sink.finish()
 
 
 def _sink(handle: BinaryIO, columns: Mapping[str, str] | None, file_format: str) -> _Sink:
@@ -329,4 +339,8 @@ def _parquet_cell(kind: str, value: Any) -> Any:
         return text_cell(kind, value).encode("utf-8", "replace").decode()
     if kind == "string":
         return str(value).encode("utf-8", "replace").decode()
+    if kind == "decimal":
+        return round(value if isinstance(value, Decimal) else Decimal(str(value)), DECIMAL_DIGITS[1])
+    if isinstance(value, str) and kind in ("date", "timestamp"):
+        return date.fromisoformat(value) if kind == "date" else datetime.fromisoformat(value)
     return value
