@@ -105,11 +105,7 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
         try:
             self.refuse_unrendered()
             questions = Questions.read(self.questions)
-            if self.call_ids is None:
-                return self._one(context, questions)
-            if self.call_id:
-                raise BlandValidationError("call_id", "cannot go with call_ids. Give one of them.")
-            return self._many(context, questions)
+            return self._one(context, questions) if self.call_ids is None else self._many(context, questions)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None
         except BlandError as error:
@@ -173,6 +169,8 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
         from airflow_provider_bland.operators.analysing import Analyses
         from airflow_provider_bland.tasks.journal import FileJournal, StoreJournal
 
+        if self.call_id:
+            raise BlandValidationError("call_id", "cannot go with call_ids. Give one of them.")
         call_ids = self._ids()
         budget = None if self.budget in (None, "") else checks.checked("budget", checks.number(least=0), self.budget)
         for call_id in call_ids[:1]:
