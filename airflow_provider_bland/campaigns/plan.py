@@ -320,12 +320,14 @@ class Plan:
             allowed = self.rules.allowed_from(self.rings_of(recipient), moment)
             if allowed > moment:
                 why = "contact limit"
-            opening = self.rules.hours.next_opening(datetime.fromtimestamp(allowed, UTC), recipient.zones)
+            asked = datetime.fromtimestamp(allowed, UTC)
+            opening = self.rules.hours.next_opening(asked, recipient.zones)
             if opening is None:
                 break
-            if opening.timestamp() == moment:
+            # Seconds of a float are finer than a datetime's: what is open at that very moment is not to be rounded.
+            if opening == asked and allowed == moment:
                 return moment, why
-            moment = opening.timestamp()
+            moment = allowed if opening == asked else opening.timestamp()
         return None, why
 
     def give_up(self, recipient: Recipient, bucket: Bucket, why: str) -> Ended:

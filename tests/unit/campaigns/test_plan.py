@@ -74,3 +74,12 @@ def test_a_campaign_that_is_forgotten_and_read_again_between_all_wakes():
     assert sum(plan.buckets.values()) == 1000
     assert plan.purse.rings == len(rung) > 1000
     assert round(plan.purse.spent, 6) == round(len(rung) * 0.1, 6)
+
+
+def test_a_pace_finer_than_microseconds_neither_hangs_nor_holds_anybody_back():
+    now = datetime(2026, 3, 2, 10, 0, 0, 123457, tzinfo=UTC)
+    plan = Plan(Rules(CallingHours.always(), now, pacing=Pacing(50, 7, None, None)), Stored())
+    for row in range(50):
+        plan.add(Recipient(row, str(row), f"+1415555{row:04}", ("America/New_York",)))
+    plan.planned()
+    assert [ring.recipient.row for ring in decide(plan, now).ring] == list(range(50))
