@@ -129,6 +129,14 @@ class CallMethods(HookBase):
         """
         return dict(self._send(endpoints.get_call(call_id)))
 
+    def look_at_call(self, call_id: str) -> dict[str, Any]:
+        """
+        As :meth:`get_call`, in one attempt: for whoever polls, and will look again anyway.
+
+        :param call_id: id of the call.
+        """
+        return dict(self.get_conn().send(endpoints.get_call(call_id), max_attempts=1))
+
     def list_calls(
         self,
         *,
@@ -216,7 +224,14 @@ class CallMethods(HookBase):
 
         :param call_id: id of the call.
         """
-        self.get_conn().send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
+        from airflow_provider_bland.api.transport import SyncTransport
+
+        # Our own may be in the middle of a request that the signal of the kill has interrupted.
+        transport = SyncTransport(self.settings)
+        try:
+            transport.send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
+        finally:
+            transport.close()
 
     def stop_all_calls(self) -> dict[str, Any]:
         """

@@ -87,7 +87,7 @@ class CallDialler(CallWaiter):
         try:
             details = self._wait(placed.call_id, watch, deadline)
         except AirflowTaskTimeout:
-            self._stop_after_timeout(placed.call_id)
+            self._stop_after_timeout(context, placed.call_id)
             raise
         return self._time_is_up(context, placed.call_id) if details is None else self._conclude(context, details)
 

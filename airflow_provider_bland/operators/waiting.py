@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-
-from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
 from airflow_provider_bland.api.checks import from_template
-from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.errors import BlandConnectionError, BlandError
 from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.phone import mask_number
 from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.calls.intents import UnreadableRecordError, Verdict, verdict
+from airflow_provider_bland.calls.sight import Sight
 from airflow_provider_bland.calls.timing import default_timeout
 from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.exceptions import (
@@ -24,10 +23,9 @@ from airflow_provider_bland.exceptions import (
     BlandCallStillActiveError,
     BlandCallTimeoutError,
     BlandRedialError,
-    BlandTaskKilledError,
 )
-from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import CALL_URL_KEY, BlandCallLink
+from airflow_provider_bland.operators.ending import EndsOnKill
 from airflow_provider_bland.tasks.failures import (
     TaskDeferralError,
     TaskDeferralTimeout,
@@ -36,28 +34,29 @@ from airflow_provider_bland.tasks.failures import (
 )
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
-from airflow_provider_bland.tasks.states import is_in_state
-from airflow_provider_bland.tasks.store import IntentStore
-from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
+from airflow_provider_bland.tasks.store import IntentStore, StopNote
+from airflow_provider_bland.triggers.events import PATIENCE, WaitEvent, WaitStatus
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 # Airflow's own timeout of a deferral is only a net below the trigger's deadline, for when no triggerer runs.
 _DEFERRAL_MARGIN: Final = timedelta(seconds=60)
+# Bland's clock and ours differ, and a call may end as soon as it begins.
+_BEFORE_START: Final = 60.0
 
 
-class CallWaiter(RendersAsWritten, BaseOperator):
+class CallWaiter(RendersAsWritten, EndsOnKill):
     """An operator that has a call, and answers for it until it has ended. Its arguments are ``SendCallOperator``'s."""
 
-    bland_conn_id: str
     phone_number: str
+    start_time: Any
+    max_duration: Any
     analysis_schema: dict[str, Any] | None
     call_options: dict[str, Any] | None
     poll_interval: float
     timeout: float | None
     stop_on_timeout: bool
-    stop_on_kill: bool
     settle_timeout: float
     include_transcript: bool
     fail_on: frozenset[str]
@@ -65,19 +64,8 @@ class CallWaiter(RendersAsWritten, BaseOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._hook: BlandHook | None = None
-        self._call_id: str | None = None
-        self._ti: Any = None
-        self._killed = False
-        self._kill_seen_to = False
+        self._blind = ""
         self.call_url = ""
-
-    @property
-    def hook(self) -> BlandHook:
-        """The hook of this operator's connection."""
-        if self._hook is None:
-            self._hook = BlandHook(self.bland_conn_id)
-        return self._hook
 
     def _remember(self, call_id: str) -> None:
         self._call_id = call_id
@@ -116,29 +104,51 @@ class CallWaiter(RendersAsWritten, BaseOperator):
         start = started.timestamp() if isinstance(started, datetime) else time.time()
         return start + float(self.execution_timeout.total_seconds())
 
-    def _wait(self, call_id: str, watch: CallWatch, deadline: float) -> dict[str, Any] | None:
-        """Details of the call once it is over, ``None`` if its time is up."""
-        self.log.info("Waiting for the end of call %s.", call_id)
-        while True:
-            pause(min(self.poll_interval, deadline - time.time()), self._raise_if_killed)
-            try:
-                details = self.hook.get_call(call_id)
-            except BlandError as error:
-                self._raise_if_killed()
-                self.log.warning("Could not look at call %s: %s", call_id, error)
-                if fatal := watch.failed(error, time.monotonic()):
-                    raise as_task_error(fatal) from error
-            else:
-                if watch.saw(details, time.monotonic()):
-                    return details
-            if time.time() >= deadline:
-                return None
+    def _starts_at(self) -> float | None:
+        """Epoch seconds at which Bland is to dial, if that is not at once."""
+        return parse_start_time(self.start_time).timestamp() if is_given(self.start_time) else None
 
-    def _defer(self, call_id: str, deadline: float, *, confirm: bool = False) -> None:
+    def _look_from(self) -> float:
+        """Epoch seconds before which nothing happens: Bland has not dialled yet."""
+        return (self._starts_at() or 0.0) - _BEFORE_START
+
+    def _wait(self, call_id: str, watch: CallWatch, deadline: float) -> dict[str, Any] | None:
+        """Details of the call once it is over, ``None`` if its time is up; then ``_blind`` says what was not heard."""
+        self.log.info("Waiting for the end of call %s.", call_id)
+        sight = Sight(time.monotonic())
+        with self._idle():
+            pause(min(self._look_from(), deadline) - time.time(), self._raise_if_killed)
+            while True:
+                pause(min(self.poll_interval, deadline - time.time()), self._raise_if_killed)
+                details = self._look(call_id, watch, sight)
+                if details is not None:
+                    return details
+                if time.time() >= deadline:
+                    self._blind = sight.words(time.monotonic(), time.time())
+                    return None
+
+    def _look(self, call_id: str, watch: CallWatch, sight: Sight) -> dict[str, Any] | None:
+        try:
+            # One attempt: the next look is the next one.
+            with self._may_last():
+                details = self.hook.look_at_call(call_id)
+        except BlandError as error:
+            self._raise_if_killed()
+            if sight.failed(str(error), time.monotonic()):
+                self.log.warning("%s", sight.words(time.monotonic(), time.time()))
+            if fatal := watch.failed(error, time.monotonic()):
+                raise as_task_error(fatal) from error
+            return None
+        if sight.heard(time.monotonic()):
+            self.log.info("Bland is reached again.")
+        return details if watch.saw(details, time.monotonic()) else None
+
+    def _defer(self, call_id: str, deadline: float, *, confirm: bool = False, patience: float = PATIENCE) -> None:
         from airflow_provider_bland.triggers.calls import CallCompletionTrigger
 
         self.log.info("Waiting for the end of call %s in the triggerer.", call_id)
         net = timedelta(seconds=max(1.0, deadline - time.time() + self.poll_interval)) + _DEFERRAL_MARGIN
+        look_from = self._look_from()
         self.defer(
             trigger=CallCompletionTrigger(
                 call_id=call_id,
@@ -149,9 +159,11 @@ class CallWaiter(RendersAsWritten, BaseOperator):
                 settle_timeout=self.settle_timeout,
                 stop_on_kill=self.stop_on_kill,
                 confirm=confirm,
+                look_from=look_from if look_from > time.time() else None,
+                patience=patience,
             ),
             method_name="execute_complete",
-            kwargs={"call_id": call_id, "deadline": deadline},
+            kwargs={"call_id": call_id, "deadline": deadline, "patience": patience},
             timeout=net,
         )
 
@@ -162,18 +174,20 @@ class CallWaiter(RendersAsWritten, BaseOperator):
         *,
         call_id: str | None = None,
         deadline: float | None = None,
+        patience: float = PATIENCE,
     ) -> dict[str, Any]:
         """Take over from the trigger."""
         # dag.test() resumes a task with the event alone.
         call_id = call_id or self._recorded_call_id(context) or ""
-        deadline = deadline or self._deadline_of({}, time.time())
         self._ti = context["ti"]
+        deadline = deadline or self._deadline_again(context)
         self._remember(call_id)
         found = WaitEvent.of(event, call_id)
         if found.status is WaitStatus.TIMEOUT:
+            self._blind = found.message or ""
             return self._time_is_up(context, call_id)
         if found.status is WaitStatus.ERROR:
-            raise as_task_error(found.to_error())
+            return self._take_back(context, call_id, deadline, found.to_error(), patience)
         try:
             details = self.hook.get_call(call_id)
         except BlandError as error:
@@ -185,6 +199,50 @@ class CallWaiter(RendersAsWritten, BaseOperator):
             self._defer(call_id, deadline, confirm=True)
         return self._conclude(context, details)
 
+    def _take_back(
+        self, context: Context, call_id: str, deadline: float, why: BaseException, patience: float = PATIENCE
+    ) -> dict[str, Any]:
+        """
+        Go on waiting here: the triggerer cannot.
+
+        Its connection, certificates, proxy or package may be at fault, and none of that is the callee's. From here the
+        call could be placed, so from here it can be looked at.
+        """
+        watch = CallWatch(wants_analysis=self._wants_analysis, settle_timeout=self.settle_timeout)
+        try:
+            details = self.hook.get_call(call_id)
+        except BlandError as error:
+            if error.permanent:
+                raise as_task_error(error) from error
+            if isinstance(why, BlandConnectionError) and time.time() < deadline:
+                # There is no way to Bland from here either, so it is not the triggerer. That has more patience now.
+                self.log.warning("Call %s cannot be looked at from here either: %s", call_id, error)
+                self._defer(call_id, deadline, patience=4 * patience)
+        else:
+            if watch.saw(details, time.monotonic()):
+                return self._conclude(context, details)
+        self.log.warning(
+            "The wait for call %s failed in the triggerer: %s The call goes on, and this task waits for it itself, "
+            "holding a worker slot. Mend the triggerer: its connection %r, its network, its version of this package.",
+            call_id,
+            why,
+            self.bland_conn_id,
+        )
+        found = self._wait(call_id, watch, deadline)
+        return self._time_is_up(context, call_id) if found is None else self._conclude(context, found)
+
+    def _deadline_again(self, context: Context) -> float:
+        """The deadline, when what was kept of it over the deferral is lost."""
+        placed_at = getattr(context["ti"], "start_date", None)
+        with contextlib.suppress(UnreadableRecordError):
+            record = IntentStore(context).load()
+            if record is not None and record.call_id is not None:
+                placed_at = datetime.fromtimestamp(record.intent_at, UTC)
+        given = {"start_time": self.start_time, "max_duration": self.max_duration}
+        body = {name: value for name, value in given.items() if is_given(value)}
+        start = placed_at.timestamp() if isinstance(placed_at, datetime) else time.time()
+        return min(self._deadline_of(body, start), self._execution_deadline())
+
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to the call when Airflow itself ends the deferral: its timeout passed, or the trigger broke."""
         try:
@@ -195,20 +253,7 @@ class CallWaiter(RendersAsWritten, BaseOperator):
                 raise
             if is_deferral_timeout(error):
                 return self._time_is_up(context, call_id)
-            if self._tries_left(context):
-                raise BlandCallStillActiveError(
-                    f"The trigger that waited for call {call_id} broke ({error}); its log says why. The call goes on, "
-                    "and the next try will wait for it without ringing again.",
-                    call_id=call_id,
-                ) from error
-            if self.stop_on_timeout:
-                self._stop_after_timeout(call_id)
-            raise BlandCallTimeoutError(
-                f"The trigger that waited for call {call_id} broke ({error}), and no retries are left. The call was "
-                f"{'stopped' if self.stop_on_timeout else 'left alone (stop_on_timeout=False)'}. Clear the task to get "
-                "its result; nobody will be rung again.",
-                call_id=call_id,
-            ) from error
+            return self._take_back(context, call_id, self._deadline_again(context), error)
 
     def _recorded_call_id(self, context: Context) -> str | None:
         self._ti = context["ti"]
@@ -238,6 +283,14 @@ class CallWaiter(RendersAsWritten, BaseOperator):
         result = result_of(details, include_transcript=self.include_transcript)
         call_id, outcome = result["call_id"], outcome_of(details)
         ti = context["ti"]
+        if int(ti.try_number) > 1 and StopNote(context).read() == call_id:
+            # Cut short by us, at nobody's word: its outcome says nothing of the callee.
+            raise BlandCallTimeoutError(
+                f"Call {call_id} had been stopped by an earlier try, because it did not end in time. Nobody is rung "
+                "again. To ring again, set on_existing_call='call_again' and clear the task.",
+                call_id=call_id,
+                outcome=outcome,
+            )
         ti.xcom_push(key="outcome", value=str(outcome))
         masked = mask_number(details.get("to") or self.phone_number)
         self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
@@ -263,23 +316,26 @@ class CallWaiter(RendersAsWritten, BaseOperator):
 
     def _time_is_up(self, context: Context, call_id: str) -> dict[str, Any]:
         """Stop the call and raise; if it has ended by now, its result is as good as any."""
+        blind = f" {self._blind}" if self._blind else ""
         if not self.stop_on_timeout:
             raise BlandCallStillActiveError(
-                f"Call {call_id} did not end in time, and goes on (stop_on_timeout=False). A retry waits for it again "
-                "without ringing.",
+                f"Call {call_id} did not end in time, and goes on (stop_on_timeout=False).{blind} A retry waits for it "
+                "again without ringing.",
                 call_id=call_id,
             )
+        StopNote(context).write(call_id)
         try:
             if not self.hook.stop_call(call_id)["stopped"]:
+                StopNote(context).write(None)
                 return self._conclude(context, self.hook.get_call(call_id))
         except BlandError as error:
             raise BlandCallStillActiveError(
-                f"Call {call_id} did not end in time and could not be stopped: {error} A retry will look at it again "
-                "without ringing; stop it in Bland's dashboard if it must end now.",
+                f"Call {call_id} did not end in time and could not be stopped: {error}{blind} A retry will look at it "
+                "again without ringing; stop it in Bland's dashboard if it must end now.",
                 call_id=call_id,
                 status_code=error.status_code,
             ) from error
-        message = f"Call {call_id} did not end in time and was stopped."
+        message = f"Call {call_id} did not end in time and was stopped.{blind}"
         if CallOutcome.CANCELED in self.redial_on:
             raise BlandRedialError(
                 f"{message} A retry may ring again (redial_on).", call_id=call_id, outcome=CallOutcome.CANCELED
@@ -290,47 +346,11 @@ class CallWaiter(RendersAsWritten, BaseOperator):
             outcome=CallOutcome.CANCELED,
         )
 
-    def _stop_after_timeout(self, call_id: str) -> None:
+    def _stop_after_timeout(self, context: Context, call_id: str) -> None:
         if not self.stop_on_timeout:
             return
+        StopNote(context).write(call_id)
         try:
             self.hook.stop_call(call_id)
         except BlandError as error:
             self.log.warning("Call %s could not be stopped: %s Stop it in Bland's dashboard.", call_id, error)
-
-    def on_kill(self) -> None:
-        """
-        Stop the call if a user has killed the task.
-
-        A worker that is merely shut down leaves the task instance running in Airflow's database: then the call goes on,
-        and the next try waits for it.
-        """
-        self._killed = True
-        self._stop_if_killed_by_user()
-
-    def _stop_if_killed_by_user(self) -> None:
-        call_id, ti = self._call_id, self._ti
-        if call_id is None or ti is None or not self.stop_on_kill or self._kill_seen_to:
-            return
-        if is_in_state(ti, "running", within=1.0):
-            self._kill_seen_to = True
-            self.log.warning(
-                "Told to end, but not by a user: a shutdown, or a timeout. Call %s is left as it is, and a "
-                "retry will look at it.",
-                call_id,
-            )
-            return
-        try:
-            self.hook.stop_call_at_once(call_id)
-            self._kill_seen_to = True
-            self.log.warning("The task was killed; call %s was stopped.", call_id)
-        except BlandError as error:
-            self.log.warning("The task was killed, but call %s was not stopped: %s", call_id, error)
-
-    def _raise_if_killed(self) -> None:
-        if self._killed:
-            self._stop_if_killed_by_user()
-            raise BlandTaskKilledError(
-                f"The task was killed{f' while it waited for call {self._call_id}' if self._call_id else ''}.",
-                call_id=self._call_id,
-            )

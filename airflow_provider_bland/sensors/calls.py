@@ -22,7 +22,7 @@ from airflow_provider_bland.calls.watching import GONE_AFTER, SETTLE_TIMEOUT, Ca
 from airflow_provider_bland.exceptions import BlandCallFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import default_deferrable, outcomes, seconds
-from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.failures import as_task_error, trigger_failure
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
@@ -162,12 +162,12 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
     ) -> Any:
         """Take over from the trigger."""
         # dag.test() resumes a task with the event alone.
-        deadline = deadline or time.time() + float(self.timeout)
+        deadline = deadline or self._deadline_again(context)
         found = WaitEvent.of(event, self.call_id)
         if found.status is WaitStatus.TIMEOUT:
-            raise AirflowSensorTimeout(f"Call {self.call_id} did not end within {self.timeout:g} seconds.")
+            raise self._timed_out(found.message or "")
         if found.status is WaitStatus.ERROR:
-            raise as_task_error(found.to_error())
+            return self._wait_here(context, deadline, str(found.to_error()))
         try:
             details = self.hook.get_call(self.call_id)
         except BlandError as error:
@@ -176,6 +176,38 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
         if not watch.saw(details, 0.0) and time.time() < deadline:
             return self._defer(deadline, confirm=True)
         return self._conclude(context, details)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on waiting on the worker if the trigger broke: the triggerer's fault is not the call's."""
+        failure = trigger_failure(next_method, next_kwargs)
+        if failure is not None:
+            return self._wait_here(context, self._deadline_again(context), failure)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def _wait_here(self, context: Context, deadline: float, why: str) -> Any:
+        self.log.warning(
+            "The wait for call %s failed in the triggerer: %s This sensor waits for it itself, holding a worker slot. "
+            "Mend the triggerer: its connection %r, its network, its version of this package.",
+            self.call_id,
+            why,
+            self.bland_conn_id,
+        )
+        while True:
+            found = self.poke(context)
+            if found.is_done:
+                return found.xcom_value
+            left = deadline - time.time()
+            if left <= 0:
+                raise self._timed_out("")
+            time.sleep(min(float(self.poke_interval), left))
+
+    def _deadline_again(self, context: Context) -> float:
+        started = getattr(context["ti"], "start_date", None)
+        start = started.timestamp() if isinstance(started, datetime) else time.time()
+        return start + float(self.timeout)
+
+    def _timed_out(self, blind: str) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(f"Call {self.call_id} did not end within {self.timeout:g} seconds. {blind}".strip())
 
     def _conclude(self, context: Context, details: dict[str, Any]) -> dict[str, Any]:
         result = result_of(details, include_transcript=self.include_transcript)

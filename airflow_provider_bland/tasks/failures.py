@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -19,12 +20,36 @@ except ImportError:  # Airflow 2.11 has one class for both, and tells a timeout 
     _TIMEOUT_HAS_A_CLASS = False
     TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc, assignment, unused-ignore]
 
-__all__ = ["TaskDeferralError", "TaskDeferralTimeout", "as_task_error", "failed_for_good", "is_deferral_timeout"]
+__all__ = [
+    "TaskDeferralError",
+    "TaskDeferralTimeout",
+    "as_task_error",
+    "failed_for_good",
+    "is_deferral_timeout",
+    "trigger_failure",
+]
 
 
 def is_deferral_timeout(error: BaseException) -> bool:
     """Whether Airflow ended a deferral because its timeout passed, rather than because the trigger broke."""
     return isinstance(error, TaskDeferralTimeout) and (_TIMEOUT_HAS_A_CLASS or str(error) == "Trigger timeout")
+
+
+def trigger_failure(next_method: str, next_kwargs: Mapping[str, Any] | None) -> str | None:
+    """
+    Why a trigger broke, if a task is resumed because of that; the same words on all versions.
+
+    :return: ``None`` if the trigger did its work, or the deferral's time was up.
+    """
+    if next_method != "__fail__":
+        return None
+    told = next_kwargs or {}
+    error = str(told.get("error", ""))
+    if error == "Trigger timeout":
+        return None
+    trace = told.get("traceback") or []
+    last = str(trace[-1]).strip() if isinstance(trace, list) and trace else ""
+    return f"{error or 'it broke'}: {last[:300]}" if last else error or "it broke"
 
 
 def as_task_error(error: BlandError) -> Exception:

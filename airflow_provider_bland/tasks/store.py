@@ -8,6 +8,7 @@ from typing import Any, Final
 from airflow_provider_bland.calls.intents import CallRecord
 
 STATE_KEY: Final = "bland_call"
+STOP_KEY: Final = "bland_stopped"
 
 
 class IntentStore:
@@ -70,3 +71,30 @@ class CampaignPointer:
             from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
 
             self._store.set(CAMPAIGN_KEY, dict(pointer), retention=NEVER_EXPIRE)
+
+
+class StopNote:
+    """
+    Says of a call that it was stopped because its time was up; on older versions nobody remembers that.
+
+    :param context: Airflow's context of the task instance.
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._store = context.get("task_state_store")
+
+    def read(self) -> str | None:
+        """Id of the call that was stopped."""
+        found = self._store.get(STOP_KEY) if self._store is not None else None
+        return found if isinstance(found, str) else None
+
+    def write(self, call_id: str | None) -> None:
+        """Note, before the stop is asked for; or with ``None`` take back."""
+        if self._store is None:
+            return
+        if call_id is None:
+            self._store.delete(STOP_KEY)
+            return
+        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
+
+        self._store.set(STOP_KEY, call_id, retention=NEVER_EXPIRE)

@@ -11,10 +11,9 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
-from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
+from airflow_provider_bland.triggers.events import PATIENCE, WaitEvent, WaitStatus
 from airflow_provider_bland.triggers.kills import KillGuard
 
-PATIENCE: Final = 60.0
 _LONGEST_SLEEP: Final = 3600.0
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.api.errors import BlandError
+
+PATIENCE: Final = 60.0
+"""Seconds for which a triggerer tries to reach Bland at all before it gives a wait back to the task."""
 
 
 class WaitStatus(StrEnum):

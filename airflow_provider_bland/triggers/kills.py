@@ -10,15 +10,16 @@ from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_bland.tasks.states import UNKNOWN, state_within
+from airflow_provider_bland.tasks.states import Standing, astanding_of
 
-# A triggerer that has just lost its triggers to another one is busy, or its database is: then the answer takes a while,
-# and a guess would hang up on somebody.
+# A triggerer that has just lost its triggers to another one is busy, or its database is: then the answer takes a while.
 _STATE_SECONDS: Final = 120.0
+# Before Airflow 3.3, a trigger that is shut down with its triggerer asks too, and must not hold it up.
+_STATE_SECONDS_OF_OLD: Final = 20.0
 
 
 class KillGuard(BaseTrigger):
-    """Tells a user's kill from a restart, a deploy, and a hand-over to another triggerer."""
+    """Tells a user's kill from a restart, a deploy, a clear, and a hand-over to another triggerer."""
 
     @property
     @abstractmethod
@@ -38,32 +39,25 @@ class KillGuard(BaseTrigger):
         """
         Stop what is waited for if a user has killed the task (Airflow 3.3 and later).
 
-        Airflow 3.3 calls this also when another triggerer has taken the trigger over. Then the task is still deferred,
-        somebody is still on the phone, and nobody wants them hung up on.
+        Airflow 3.3 calls this also when another triggerer has taken the trigger over, and when the task was cleared.
+        Then somebody goes on with it, somebody is still on the phone, and nobody wants them hung up on.
         """
         if self._stops_on_kill:
-            await _see_through(self._stop_unless_deferred())
-
-    async def _stop_unless_deferred(self) -> None:
-        # Airflow says that it was a user. If its database does not answer, it is taken at its word.
-        if await self._task_state() == "deferred":
-            self.log.info("The task is still deferred: %s goes on.", self._what_goes_on)
-            return
-        await self._stop()
+            await _see_through(self._stop_if_over(_STATE_SECONDS))
 
     async def _on_cancel(self) -> None:
         """To be called when ``run`` is cancelled: before Airflow 3.3 that is all one hears of a kill."""
         if not hasattr(BaseTrigger, "on_kill") and self._stops_on_kill:
-            await _see_through(self._stop_if_not_deferred())
+            await _see_through(self._stop_if_over(_STATE_SECONDS_OF_OLD))
 
-    async def _stop_if_not_deferred(self) -> None:
-        # There, a user's kill and a triggerer's shutdown look the same, so only the task's state tells.
-        if await self._task_state() not in ("deferred", UNKNOWN):
+    async def _stop_if_over(self, seconds: float) -> None:
+        found = await astanding_of(getattr(self, "task_instance", None), seconds)
+        if found is Standing.OVER:
             await self._stop()
-
-    async def _task_state(self) -> str | None:
-        ti = getattr(self, "task_instance", None)
-        return UNKNOWN if ti is None else await asyncio.to_thread(state_within, ti, _STATE_SECONDS)
+        elif found is Standing.GOES_ON:
+            self.log.info("The task is not over: %s goes on.", self._what_goes_on)
+        else:
+            self.log.warning("Airflow did not say what became of the task, so %s goes on.", self._what_goes_on)
 
 
 async def _see_through(work: Coroutine[Any, Any, None]) -> None:

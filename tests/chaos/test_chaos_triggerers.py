@@ -64,7 +64,7 @@ def test_a_frozen_triggerer_hangs_up_on_nobody_when_it_thaws(world: World) -> No
             during.finished("success")
         finally:
             frozen.thaw()
-        after.wait_for_log("is still deferred")
+        after.wait_for_log("The task is not over")
         assert [call["call_id"] for call in after.calls(live=True)] == [calls[after]]
         after.end_calls()
         after.finished("success")

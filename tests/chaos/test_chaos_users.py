@@ -25,36 +25,46 @@ def test_a_users_kill_ends_the_call(world: World) -> None:
         run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s")
 
 
-def _cleared_call_is_settled(run: Run, way: str, call_id: str, index: int = -1) -> None:
-    """
-    See to it that the call of a cleared task ends, one way or the other, and that the new try uses it.
-
-    Airflow may have started the new try, which waits for the call, before it tells the old try's trigger of its end.
-    Then nobody is hung up on.
-    """
-    run.wait("success", STATE[way], index=index, try_number=2)
-
-    def ended() -> bool:
-        if not run.calls(index, live=True):
-            return True
-        goes_on = way == "deferred" and f"{call_id} goes on" in run.log(1, index)
-        if goes_on:
-            run.end_calls(index)
-        return goes_on
-
-    run.world.stack.wait(ended, PROMPTLY, f"the call of {run} to be stopped, or to go on by intent")
+def _cleared_call_is_kept(run: Run, way: str, call_id: str, index: int = -1) -> None:
+    """See to it that a clear hangs up on nobody, whether the old try or the new one is the faster: both are heard."""
+    run.wait(STATE[way], index=index, try_number=2)
+    run.wait_for_log(f"{call_id} {'goes on' if way == 'deferred' else 'is left as it is'}", index=index)
+    run.wait_for_log("Nobody is rung again", try_number=2, index=index)
+    assert [call["call_id"] for call in run.calls(index, live=True)] == [call_id]
+    run.end_calls(None if index < 0 else index)
     run.finished("success", index)
     assert run.result_call(index) == call_id
+    assert run.outcome(index) == "answered"
 
 
-def test_a_cleared_wait_rings_nobody_again(world: World) -> None:
+def test_a_cleared_wait_rings_nobody_again_and_hangs_up_on_nobody(world: World) -> None:
     runs = world.both_ways("ring")
     calls = {way: run.wait_for_call(-1, STATE[way]) for way, run in runs.items()}
     for run in runs.values():
         run.clear()
     for way, run in runs.items():
-        _cleared_call_is_settled(run, way, calls[way])
-        run.prove(f"D. the task is cleared during the call ({way})", note=f"its outcome: {run.outcome()}")
+        _cleared_call_is_kept(run, way, calls[way])
+        run.prove(f"D. the task is cleared during the call ({way})")
+
+
+def test_a_cleared_wait_that_calls_again_ends_the_old_call_first(world: World) -> None:
+    runs = world.both_ways("call_again")
+    calls = {way: run.wait_for_call(-1, STATE[way]) for way, run in runs.items()}
+    for run in runs.values():
+        run.clear()
+    again = runs["deferred"]
+    again.world.stack.wait(again.rings, PROMPTLY, "the second ring", accept=lambda rings: rings == 2)
+    # Nobody is on two phones.
+    assert calls["deferred"] not in [call["call_id"] for call in again.calls(live=True)]
+    again.wait(STATE["deferred"], try_number=2)
+    again.end_calls()
+    again.finished("success")
+    assert again.result_call() != calls["deferred"]
+    again.prove("D. the task is cleared during the call, on_existing_call='call_again' (deferred)", rings=2)
+    runs["sync"].wait_for_silence()
+    runs["sync"].finished("success")
+    assert runs["sync"].result_call() == calls["sync"]
+    runs["sync"].prove("D. the same (sync): a running task's clear looks like a retry, so it is only hung up")
 
 
 @pytest.mark.parametrize("way", ["deferred", pytest.param("sync", marks=pytest.mark.chaos)])
@@ -65,7 +75,7 @@ def test_a_kill_of_one_mapped_index_leaves_the_others_alone(world: World, way: s
     run.wait_for_silence(0)
     run.prove(f"D. mapped index 0 is marked failed during the call ({way})", index=0)
     run.clear(1)
-    _cleared_call_is_settled(run, way, calls[1], 1)
+    _cleared_call_is_kept(run, way, calls[1], 1)
     run.prove(f"D. mapped index 1 is cleared during the call ({way})", index=1)
     assert [call["call_id"] for call in run.calls(live=True)] == [calls[2]]
     run.end_calls()

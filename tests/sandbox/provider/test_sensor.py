@@ -145,7 +145,7 @@ def test_a_wrong_key_is_a_real_error(bland: Control, bland_connection: Any, mock
 @ALL_WAYS
 def test_a_key_revoked_at_the_very_end_is_a_real_error(bland: Control, mocker: Any, way: str) -> None:
     mocker.patch("airflow_provider_bland.sensors.calls.GONE_AFTER", 0.5)
-    call_id = ring(NO_ANSWER)
+    call_id = ring(ENDLESS)
     real = BlandHook.get_call
     looks: list[int] = []
 
@@ -153,7 +153,9 @@ def test_a_key_revoked_at_the_very_end_is_a_real_error(bland: Control, mocker: A
         if looks:
             bland.keys(revoke=True)
         looks.append(1)
-        return real(self, wanted)
+        found = real(self, wanted)
+        bland.end(wanted)
+        return found
 
     mocker.patch.object(BlandHook, "get_call", revoke_after_one_look)
     with pytest.raises(errors.BlandAuthError) as raised:

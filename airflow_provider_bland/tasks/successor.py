@@ -1,0 +1,82 @@
+"""
+Something that lives longer than a killed task: a small process that goes on hanging up when Bland refused at first.
+
+Airflow ends a killed task within five seconds, whatever it is about; a passing refusal may last for longer. The process
+knows nothing of Airflow, and gives up by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import IO, Final
+
+from airflow_provider_bland.api.settings import BlandSettings
+
+log = logging.getLogger(__name__)
+
+SECONDS: Final = 300.0
+_PAUSE: Final = 2.0
+
+
+def hang_up_later(settings: BlandSettings, call_id: str, seconds: float = SECONDS) -> bool:
+    """
+    Start a process that stops a call.
+
+    :param settings: how to reach Bland; told over a pipe, which nobody else can read.
+    :param seconds: after which the process gives up.
+    :return: whether it was started.
+    """
+    job = json.dumps({"settings": asdict(settings), "call_id": call_id, "seconds": seconds})
+    try:
+        # A session of its own, and none of our files: Airflow neither ends it with us nor waits for it.
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
+        if process.stdin is not None:
+            process.stdin.write(job)
+            process.stdin.close()
+    except OSError:
+        log.warning("No process could be started that goes on stopping call %s.", call_id, exc_info=True)
+        return False
+    log.warning("Process %d goes on stopping call %s, for %g s at most.", process.pid, call_id, seconds)
+    return True
+
+
+def main(source: IO[str]) -> int:
+    """
+    Stop the call, however often Bland has to be asked.
+
+    :param source: what :func:`hang_up_later` wrote.
+    :return: 0 if the call is over.
+    """
+    from airflow_provider_bland.api import plans
+    from airflow_provider_bland.api.errors import BlandError
+    from airflow_provider_bland.api.transport import SyncTransport
+
+    job = json.load(source)
+    transport = SyncTransport(BlandSettings(**job["settings"]))
+    end = time.monotonic() + job["seconds"]
+    while time.monotonic() < end:
+        try:
+            plans.run(plans.end_call(job["call_id"]), transport.send)
+        except BlandError as error:
+            if error.permanent:
+                return 1
+            time.sleep(_PAUSE)
+        else:
+            return 0
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.stdin))
