@@ -31,6 +31,7 @@ class Call:
     :param call_me_at: when the callee wants to be called again (Unix time), if they said so.
     :param zone: where the callee lives, if a test said so.
     :param scheduled: whether it was accepted for a later time.
+    :param edits: fields of the details that were changed after the end.
     :param timer: tells the current step's entry in the queue of events from outdated ones.
     """
 
@@ -74,6 +75,7 @@ class Call:
     call_me_at: float | None = None
     zone: str | None = None
     scheduled: bool = False
+    edits: dict[str, Any] = field(default_factory=dict)
 
     @property
     def scenario(self) -> Scenario | None:

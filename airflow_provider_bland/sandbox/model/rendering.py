@@ -240,7 +240,7 @@ def details(call: Call, settings: Settings, url: str) -> dict[str, Any]:
     }
     if "external_id" in body:
         shown["external_id"] = body["external_id"]
-    return shown
+    return {**shown, **call.edits}
 
 
 def webhook_body(call: Call, settings: Settings, url: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from airflow_provider_bland.sandbox.web.routes import (
     batches_v2,
     calls,
     control,
+    history,
     numbers,
     recordings,
     webhooks,
@@ -52,7 +53,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
     app.state.closing = closing
     app.state.faults = faults
     control.register(endpoints, faults)
-    for routes in (calls, agents, batches_v2, account, recordings, webhooks, numbers):
+    for routes in (calls, agents, batches_v2, account, recordings, webhooks, numbers, history):
         routes.register(endpoints)
     app.include_router(endpoints.router)
     app.add_middleware(Gate, endpoints=endpoints, faults=faults)

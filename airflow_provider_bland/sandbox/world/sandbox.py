@@ -16,6 +16,7 @@ from airflow_provider_bland.sandbox.world.backstage import Backstage
 from airflow_provider_bland.sandbox.world.batches import Batches
 from airflow_provider_bland.sandbox.world.deliveries import Deliveries
 from airflow_provider_bland.sandbox.world.engine import Engine
+from airflow_provider_bland.sandbox.world.history import History
 from airflow_provider_bland.sandbox.world.keys import Keys, encrypted_key_refusal
 from airflow_provider_bland.sandbox.world.store import Store
 
@@ -52,6 +53,9 @@ class Sandbox:
         self.set_forward = backstage.set_forward
         self.now = backstage.now
         self.describe = backstage.describe
+        history = History(self.engine)
+        self.edit = history.edit
+        self.invent = history.invent
         self.engine.restore()
         self.batches.restore()
         for agent in self.engine.store.load("agent"):
