@@ -37,6 +37,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_bland.operators.agents",
                     "airflow_provider_bland.operators.analysis",
                     "airflow_provider_bland.operators.exports",
+                    "airflow_provider_bland.operators.trials",
                 ],
             }
         ],

@@ -11,10 +11,11 @@ import json
 from datetime import datetime, timedelta
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator
+from airflow_provider_bland.operators.trials import SandboxOnlyOperator
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
 
 with DAG(
@@ -22,7 +23,10 @@ with DAG(
     schedule="@hourly",
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    # Whatever an installation says of new DAGs: this one runs when you let it.
+    is_paused_upon_creation=True,
     tags=["bland", "example"],
+    params={"really": Param(False, type="boolean", description="Go on although the connection leads to Bland itself")},
     doc_md=__doc__,
 ):
 
@@ -34,6 +38,11 @@ with DAG(
         rows = BlandHook().list_calls(start_date=start, end_date=end, ascending=True, limit=None)
         return [str(row.get("call_id") or row.get("c_id")) for row in rows]
 
+    # Each analysis is charged: examples do that only where it is meant.
+    trial = SandboxOnlyOperator(task_id="only_in_the_sandbox")
+    calls = list_calls()
+    trial >> calls
+
     wait_for_end = CallCompletionSensor.partial(
         task_id="wait_for_end",
         deferrable=True,
@@ -41,7 +50,7 @@ with DAG(
         fail_on=[],
         timeout=timedelta(minutes=45),
         soft_fail=True,
-    ).expand(call_id=list_calls())
+    ).expand(call_id=calls)
 
     @task(trigger_rule="all_done")
     def pick_answered(calls: list[dict[str, object]]) -> list[object]:

@@ -11,6 +11,7 @@ import pendulum
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator, SendCallOperator
+from airflow_provider_bland.operators.trials import SandboxOnlyOperator
 
 WANTS_TO_KEEP = "Does the customer want to keep the order?"
 PREFERRED_DAY = "On which day would the customer like the delivery?"
@@ -20,8 +21,13 @@ with DAG(
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    # Whatever an installation says of new DAGs: this one runs when you let it.
+    is_paused_upon_creation=True,
     tags=["bland", "example"],
-    params={"phone_number": Param("+14155550100", type="string", description="Whom to ring, in E.164")},
+    params={
+        "phone_number": Param("+14155550100", type="string", description="Whom to ring, in E.164"),
+        "really": Param(False, type="boolean", description="Ring although the connection leads to Bland itself"),
+    },
     doc_md=__doc__,
 ):
     # What is returned holds a phone number, which does not belong into logs.
@@ -36,17 +42,18 @@ with DAG(
             "new_date": "Friday",
         }
 
+    # Examples dial and charge only where that is meant.
+    trial = SandboxOnlyOperator(task_id="only_in_the_sandbox")
     order = find_late_order()
 
     call_customer = SendCallOperator(
         task_id="call_customer",
         phone_number="{{ ti.xcom_pull(task_ids='find_late_order')['phone_number'] }}",
-        task=(
-            "You are Riley of Northwind Furniture, calling {{ ti.xcom_pull(task_ids='find_late_order')['customer'] }}. "
-            "Their order of an {{ ti.xcom_pull(task_ids='find_late_order')['item'] }} is late and will now arrive on "
-            "{{ ti.xcom_pull(task_ids='find_late_order')['new_date'] }}. Apologise, and ask whether they want to keep "
-            "the order, and which day suits them."
-        ),
+        # In double braces after raw: Bland's own variables, which Bland fills from request_data. What a table says is
+        # data all the way, never a template.
+        task="{% raw %}You are Riley of Northwind Furniture, calling {{customer}}. Their order of an {{item}} is late "
+        "and will now arrive on {{new_date}}. Apologise, and ask whether they want to keep the order, and which day "
+        "suits them.{% endraw %}",
         first_sentence="Hello, this is Riley from Northwind Furniture. Do you have a minute?",
         request_data=order,
         metadata={"order_id": "{{ ti.xcom_pull(task_ids='find_late_order')['order_id'] }}"},
@@ -83,5 +90,5 @@ with DAG(
         print(f"Writing to {order['customer']} about order {order['order_id']}")
 
     branch = what_happened("{{ ti.xcom_pull(task_ids='call_customer', key='outcome') }}")
-    order >> call_customer >> branch >> [analyze_call, write_email(order)]
+    trial >> order >> call_customer >> branch >> [analyze_call, write_email(order)]
     update_order(order, analyze_call.output)

@@ -7,9 +7,10 @@ The session token that lets one browser talk to the agent is a secret. It goes t
 from __future__ import annotations
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_bland.operators.agents import ManageAgentOperator
+from airflow_provider_bland.operators.trials import SandboxOnlyOperator
 
 
 def hand_over(token: str) -> None:
@@ -22,9 +23,13 @@ with DAG(
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    # Whatever an installation says of new DAGs: this one runs when you let it.
+    is_paused_upon_creation=True,
     tags=["bland", "example"],
+    params={"really": Param(False, type="boolean", description="Go on although the connection leads to Bland itself")},
     doc_md=__doc__,
 ):
+    trial = SandboxOnlyOperator(task_id="only_in_the_sandbox")
     AGENT_ID = "{{ ti.xcom_pull(task_ids='create_agent', key='agent_id') }}"
 
     create_agent = ManageAgentOperator(
@@ -45,4 +50,5 @@ with DAG(
     delete_agent = ManageAgentOperator(task_id="delete_agent", action="delete", agent_id=AGENT_ID)
 
     # A teardown: the agent goes even if a step before fails, and the run fails all the same.
+    trial >> create_agent
     create_agent >> update_agent >> authorize_agent >> list_agents >> delete_agent.as_teardown(setups=create_agent)

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.ids import is_usable_id
 from airflow_provider_bland.api.jsonable import NotJsonError, jsonable
-from airflow_provider_bland.api.phone import to_e164
+from airflow_provider_bland.api.phone import DEFAULT_REGION, to_e164
+from airflow_provider_bland.api.urls import is_on_this_machine
 
 Check = Callable[[Any], Any]
 
@@ -110,10 +111,7 @@ def choice(*options: str) -> Check:
 
     def check(value: Any) -> str:
         if value not in options:
-            raise ValueError(
-                f"must be one of {', '.join(options)}, not {value!r}. "
-                "A value that Bland has added since can be passed in call_options"
-            )
+            raise ValueError(f"must be one of {', '.join(options)}, not {value!r:.100}")
         return str(value)
 
     return check
@@ -190,19 +188,19 @@ def pronunciation_guide(value: Any) -> list[dict[str, Any]]:
     return json_array(guide)
 
 
-def phone_number(value: Any) -> str:
-    """A dialable number in E.164."""
-    return to_e164(value)
+def phone_number(value: Any, region: str | None = DEFAULT_REGION) -> str:
+    """A dialable number in E.164; of ``region`` where it has no country code."""
+    return to_e164(value, region)
 
 
-def transfer_list(value: Any) -> dict[str, str]:
+def transfer_list(value: Any, region: str | None = DEFAULT_REGION) -> dict[str, str]:
     """A dict of label to number."""
     numbers = json_object(value)
     for label, entry in numbers.items():
         try:
-            numbers[label] = to_e164(entry)
+            numbers[label] = to_e164(entry, region)
         except ValueError as error:
-            raise ValueError(f"the number for {label!r} {error}") from None
+            raise ValueError(f"the number for {label!r:.100} {error}") from None
     return numbers
 
 
@@ -231,6 +229,12 @@ def https_url(value: Any) -> str:
     if not re.fullmatch(r"https://[^\s/]+\S*", url):
         raise ValueError("must be a URL that starts with https://")
     return url
+
+
+def local_url(value: Any) -> str:
+    """As :func:`https_url`; http too if it leads to this machine, for webhooks of the sandbox."""
+    url = str(text()(value)).strip()
+    return url if url.startswith("http://") and is_on_this_machine(url) and " " not in url else https_url(value)
 
 
 def http_url(value: Any) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.phone import DEFAULT_REGION
 from airflow_provider_bland.api.times import format_start_time
 
 # Every seed field of POST /v1/calls. Argument names are Bland's, but for from_number ("from" is a Python keyword).
@@ -71,24 +74,42 @@ AGENT_FIELDS: Final[Mapping[str, checks.Check]] = {
     "keywords": checks.keywords,
     "max_duration": checks.number(least=1, most=720, whole=True),
 }
-# An empty string removes these from a web agent [seed].
+_NUMBERS: Final[Mapping[str, Any]] = {
+    "phone_number": checks.phone_number,
+    "transfer_phone_number": checks.phone_number,
+    "from_number": checks.phone_number,
+    "transfer_list": checks.transfer_list,
+}
+# An empty string removes these from a web agent (docs.bland.ai/api-v1/post/agents-id).
 _AGENT_CLEARABLE: Final = frozenset({"webhook", "pathway_id", "first_sentence", "dynamic_data"})
 
 
-def call_body(arguments: Mapping[str, Any], call_options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def call_body(
+    arguments: Mapping[str, Any],
+    call_options: Mapping[str, Any] | None = None,
+    *,
+    region: str | None = DEFAULT_REGION,
+    local: bool = False,
+) -> dict[str, Any]:
     """
     Build the body of ``POST /v1/calls``, or refuse it before anything is dialled.
 
     :param arguments: values by argument name (the keys of ``CALL_FIELDS``); ``None`` leaves a field to Bland's default,
         and so does an empty string, which is what an empty template renders to.
     :param call_options: further fields under Bland's own names, passed on unchecked, for what Bland adds tomorrow.
+    :param region: of numbers without a country code; ``None`` refuses them.
+    :param local: whether the call goes to this machine, where a webhook may do so over http.
     :raises BlandValidationError: names the argument and the remedy.
     """
     body: dict[str, Any] = {}
     for name, check in CALL_FIELDS.items():
         value = arguments.get(name)
         if name == "phone_number" or is_given(value):
-            body[_WIRE_NAMES.get(name, name)] = checks.checked(name, check, value)
+            if name in _NUMBERS:
+                check = partial(_NUMBERS[name], region=region)
+            elif name == "webhook" and local:
+                check = checks.local_url
+            body[_WIRE_NAMES.get(name, name)] = _checked(name, check, value)
     body |= _options(call_options, body)
     scripts = [name for name in _CALL_SCRIPTS if body.get(name)]
     if not scripts:
@@ -100,6 +121,29 @@ def call_body(arguments: Mapping[str, Any], call_options: Mapping[str, Any] | No
     if body.get("transfer_phone_number") == body["phone_number"]:
         raise BlandValidationError("transfer_phone_number", "cannot be the number that is called.")
     return body
+
+
+def row_fields(row: Any) -> dict[str, Any]:
+    """
+    Check that a row holds fields of a call and nothing else.
+
+    :param row: mapping of argument name (the keys of ``CALL_FIELDS``) to value; ``None`` for none.
+    :raises BlandValidationError: names the column and the remedy.
+    """
+    if row is None:
+        return {}
+    if not isinstance(row, Mapping):
+        raise BlandValidationError("row", f"must be a dict of fields of the call, not {type(row).__name__}.")
+    for name in row:
+        if name not in CALL_FIELDS:
+            near = get_close_matches(str(name), CALL_FIELDS, 1)
+            hint = f" Is it {near[0]}?" if near else ""
+            raise BlandValidationError(
+                "row",
+                f"holds {str(name)!r:.60}, which is no field of a call.{hint} What the agent is to know goes into "
+                "request_data.",
+            )
+    return dict(row)
 
 
 def agent_body(arguments: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
@@ -125,6 +169,18 @@ def agent_body(arguments: Mapping[str, Any], *, creating: bool) -> dict[str, Any
     if not creating and "keywords" in body:
         raise BlandValidationError("keywords", "can be given only when an agent is created.")
     return body
+
+
+def _checked(name: str, check: checks.Check, value: Any) -> Any:
+    try:
+        return checks.checked(name, check, value)
+    except BlandValidationError as error:
+        # A closed set may have grown since.
+        if isinstance(value, str) and error.problem.startswith("must be one of"):
+            raise BlandValidationError(
+                error.argument, f"{error.problem}. A value that Bland has added since can be passed in call_options."
+            ) from None
+        raise
 
 
 def is_given(value: Any) -> bool:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_bland.api.endpoints import BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.phone import DEFAULT_REGION
+from airflow_provider_bland.api.urls import is_on_this_machine
 
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 30.0
@@ -25,6 +27,7 @@ class BlandSettings:
     :param encrypted_key: for calls through your own Twilio account (BYOT).
     :param connect_timeout: seconds.
     :param read_timeout: seconds to wait for each piece of a reply.
+    :param default_region: ISO 3166 code for numbers without a country code; ``None`` refuses them.
     """
 
     api_key: str = field(repr=False)
@@ -32,6 +35,12 @@ class BlandSettings:
     encrypted_key: str | None = field(default=None, repr=False)
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
+    default_region: str | None = DEFAULT_REGION
+
+    @property
+    def is_local(self) -> bool:
+        """Whether requests stay on this machine, where the sandbox is."""
+        return is_on_this_machine(self.base_url)
 
     def url_of(self, request: BlandRequest) -> str:
         """Address of a request, without its query."""

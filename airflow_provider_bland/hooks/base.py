@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
+from airflow_provider_bland.api.checks import checked
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.phone import checked_region
 from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, BlandSettings, base_url_of
 from airflow_provider_bland.hooks import form
 from airflow_provider_bland.tasks.channel import ask_airflow
@@ -76,6 +78,7 @@ class HookBase(BaseHook):
             encrypted_key=encrypted_key or None,
             connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
             read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
+            default_region=checked("default_region", checked_region, extra.get("default_region")),
         )
 
     def get_conn(self) -> Any:

@@ -21,7 +21,8 @@ class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods):
 
     :param bland_conn_id: id of a connection of type ``bland``: API key as password, base URL as host (empty for Bland
         itself, the sandbox's address for trials), and in the extra ``encrypted_key``, ``webhook_secret``,
-        ``connect_timeout`` (s, default 5), ``read_timeout`` (s, default 30).
+        ``connect_timeout`` (s, default 5), ``read_timeout`` (s, default 30), ``default_region`` (of numbers without a
+        country code, default ``US``; ``none`` refuses them).
     """
 
     def test_connection(self) -> tuple[bool, str]:

@@ -106,7 +106,10 @@ class CallMethods(HookBase):
         :raises BlandDoNotCallError: the number must not be called.
         """
         given = locals()
-        return self.post_call(call_body({name: given[name] for name in CALL_FIELDS}, call_options))
+        settings = self.settings
+        arguments = {name: given[name] for name in CALL_FIELDS}
+        body = call_body(arguments, call_options, region=settings.default_region, local=settings.is_local)
+        return self.post_call(body)
 
     def post_call(self, body: dict[str, Any], pause: Callable[[float], None] | None = None) -> dict[str, Any]:
         """

@@ -30,6 +30,11 @@ CONN_FIELDS: Final[dict[str, Any]] = {
         "description": "Seconds to wait for each reply of Bland. Default 30.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
     },
+    "default_region": {
+        "label": "Default region",
+        "description": "Country (US, GB, ...) of numbers without a country code; none refuses them. Default US.",
+        "schema": {"type": ["string", "null"], "maxLength": 4},
+    },
 }
 
 
@@ -37,7 +42,7 @@ def widgets() -> dict[str, Any]:
     """Fields of the form on Airflow before 3.3, which imports the hook for them."""
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
     from flask_babel import lazy_gettext
-    from wtforms import DecimalField, PasswordField
+    from wtforms import DecimalField, PasswordField, StringField
     from wtforms.validators import Optional
 
     return {
@@ -49,6 +54,7 @@ def widgets() -> dict[str, Any]:
         "read_timeout": DecimalField(
             lazy_gettext("Read timeout (s)"), validators=[Optional()], widget=BS3TextFieldWidget()
         ),
+        "default_region": StringField(lazy_gettext("Default region"), widget=BS3TextFieldWidget()),
     }
 
 

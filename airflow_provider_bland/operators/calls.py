@@ -80,6 +80,8 @@ class SendCallOperator(CallDialler):
     :param answered_by_enabled: classify who answered.
     :param amd: navigate phone menus.
     :param call_options: further fields under Bland's own names, sent unchecked, for what Bland adds tomorrow.
+    :param row: fields of the call by argument name, as data: nothing in them is ever rendered as a template, and they
+        win over arguments of the same name. For rows of a table: ``.partial(...).expand(row=rows)``.
     :param wait_for_completion: wait for the end of the call. If not, the result is ``{"call_id", "outcome": None}``.
     :param deferrable: wait in the triggerer, holding no worker slot. Default: ``[operators] default_deferrable``.
     :param poll_interval: seconds between looks at the call.
@@ -123,7 +125,7 @@ class SendCallOperator(CallDialler):
     def __init__(
         self,
         *,
-        phone_number: str,
+        phone_number: str | None = None,
         task: str | None = None,
         pathway_id: str | None = None,
         start_node_id: str | None = None,
@@ -160,6 +162,7 @@ class SendCallOperator(CallDialler):
         answered_by_enabled: bool | str | None = None,
         amd: bool | str | None = None,
         call_options: dict[str, Any] | None = None,
+        row: Mapping[str, Any] | None = None,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
         poll_interval: float | timedelta = 5.0,
@@ -219,6 +222,7 @@ class SendCallOperator(CallDialler):
         self.answered_by_enabled = answered_by_enabled
         self.amd = amd
         self.call_options = call_options
+        self.row = row
         self.wait_for_completion = wait_for_completion
         self.deferrable = default_deferrable() if deferrable is None else deferrable
         self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)

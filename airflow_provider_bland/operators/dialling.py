@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import is_finished
 from airflow_provider_bland.api.errors import BlandValidationError
-from airflow_provider_bland.api.fields import CALL_FIELDS, call_body, is_given
+from airflow_provider_bland.api.fields import CALL_FIELDS, call_body, is_given, row_fields
 from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.operators.waiting import CallWaiter
 from airflow_provider_bland.tasks.failures import as_task_error
@@ -31,6 +32,7 @@ _LONG_FOR_A_WORKER: Final = 600.0
 class CallDialler(CallWaiter):
     """An operator that dials. Its arguments are ``SendCallOperator``'s."""
 
+    row: Mapping[str, Any] | None
     wait_for_completion: bool
     deferrable: bool
     on_existing_call: str
@@ -64,9 +66,10 @@ class CallDialler(CallWaiter):
         deferrable = self.deferrable if deferrable is None else deferrable
         try:
             self.refuse_unrendered()
-            body = call_body({name: getattr(self, name) for name in CALL_FIELDS}, self.call_options)
             # Fails early on a connection that cannot work.
-            self.hook.settings  # noqa: B018
+            settings = self.hook.settings
+            arguments = {name: getattr(self, name) for name in CALL_FIELDS} | row_fields(self.row)
+            body = call_body(arguments, self.call_options, region=settings.default_region, local=settings.is_local)
             placed = self._place(context, body, waited=waited, deferrable=deferrable)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None

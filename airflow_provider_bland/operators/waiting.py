@@ -49,7 +49,7 @@ _BEFORE_START: Final = 60.0
 class CallWaiter(RendersAsWritten, EndsOnKill):
     """An operator that has a call, and answers for it until it has ended. Its arguments are ``SendCallOperator``'s."""
 
-    phone_number: str
+    phone_number: str | None
     start_time: Any
     max_duration: Any
     analysis_schema: dict[str, Any] | None

@@ -42,7 +42,8 @@ def test_every_field_of_a_call_is_an_argument_of_its_own(function: Callable[...,
     arguments = _arguments(function)
     assert set(arguments) >= {*CALL_FIELDS, "call_options"}
     for name in (*CALL_FIELDS, "call_options"):
-        required = name == "phone_number"
+        # The operator may have it from a row.
+        required = name == "phone_number" and function is BlandHook.send_call
         assert arguments[name].default is (inspect.Parameter.empty if required else None), name
 
 

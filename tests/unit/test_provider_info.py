@@ -90,7 +90,7 @@ def test_old_and_new_airflow_show_the_same_form() -> None:
 
 def test_the_form_has_the_fields_the_hook_reads_and_hides_the_secret_ones() -> None:
     fields: dict[str, Any] = CONNECTION["conn-fields"]
-    assert list(fields) == ["encrypted_key", "webhook_secret", "connect_timeout", "read_timeout"]
+    assert list(fields) == ["encrypted_key", "webhook_secret", "connect_timeout", "read_timeout", "default_region"]
     hidden = {name for name, field in fields.items() if field["schema"].get("format") == "password"}
     assert hidden == {"encrypted_key", "webhook_secret"}
     for name, default in {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT}.items():
