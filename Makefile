@@ -19,7 +19,7 @@ CODE := airflow_provider_bland scripts tests benchmarks example_dags
 TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
 TESTS += $(filter-out $(TESTS) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: help demo up test lint unit chaos distributed bench constraints clean
+.PHONY: help demo up test lint unit chaos distributed bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -55,6 +55,9 @@ bench: $(VENV)/.dev ## Measure what waiting and importing cost, side by side wit
 
 constraints: ## Write constraints.txt anew, from what pip picks today (PYTHONS=... names the interpreters)
 	@$(or $(PYTHON),python3) scripts/make_constraints.py $(PYTHONS)
+
+areas: $(VENV)/.dev ## Write the table of North American area codes anew, from the data of the installed phonenumbers
+	@$(PY) scripts/make_area_codes.py
 
 clean: ## Remove the virtual environment, the Airflow of `make up` and all caches
 	rm -rf $(VENV) .airflow build dist *.egg-info .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
