@@ -36,6 +36,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_bland.operators.campaigns",
                     "airflow_provider_bland.operators.agents",
                     "airflow_provider_bland.operators.analysis",
+                    "airflow_provider_bland.operators.requests",
                     "airflow_provider_bland.operators.exports",
                     "airflow_provider_bland.operators.trials",
                 ],

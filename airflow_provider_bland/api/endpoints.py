@@ -12,6 +12,7 @@ from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import call_id_of
 from airflow_provider_bland.api.errors import BlandUnpairedAnswersError
 from airflow_provider_bland.api.fields import agent_body
+from airflow_provider_bland.api.text import mask_numbers_in
 
 LIST_PAGE_LIMIT: Final = 1000
 """Rows of one page of the list; third-party code takes it as the hard maximum (bland-api 3)."""
@@ -43,8 +44,8 @@ class BlandRequest:
     shape_of_success: Callable[[Any], bool] | None = None
 
     def __str__(self) -> str:
-        # Never the query or the body: they hold phone numbers.
-        return f"{self.method} {self.path}"
+        # Never the query or the body: they hold phone numbers. A path may hold one too.
+        return f"{self.method} {mask_numbers_in(self.path)}"
 
 
 def _is_object(body: Any) -> bool:

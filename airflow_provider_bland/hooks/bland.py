@@ -7,12 +7,15 @@ from typing import Any
 from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.hooks.agents import AgentMethods
+from airflow_provider_bland.hooks.anything import AnyMethods
 from airflow_provider_bland.hooks.batches import BatchMethods
 from airflow_provider_bland.hooks.calls import CallMethods
 from airflow_provider_bland.hooks.many import ManyCallsMethods
+from airflow_provider_bland.hooks.media import MediaMethods
+from airflow_provider_bland.hooks.numbers import NumberMethods
 
 
-class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods):
+class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods, NumberMethods, MediaMethods, AnyMethods):
     """
     Talks to Bland AI.
 

@@ -11,16 +11,56 @@ STATE_KEY: Final = "bland_call"
 STOP_KEY: Final = "bland_stopped"
 
 
-class IntentStore:
-    """The task state store of Airflow 3.3 for one task instance, or nothing at all on older versions."""
+REQUEST_KEY: Final = "bland_request"
 
-    def __init__(self, context: Mapping[str, Any]) -> None:
+
+class TaskMemory:
+    """
+    One value that a task instance keeps, in the task state store of Airflow 3.3; on older versions it keeps nothing.
+
+    :param context: Airflow's context of the task instance.
+    :param key: the value's name in the store.
+    """
+
+    def __init__(self, context: Mapping[str, Any], key: str) -> None:
         self._store = context.get("task_state_store")
+        self._key = key
 
     @property
     def exists(self) -> bool:
         """Whether there is a store."""
         return self._store is not None
+
+    def load(self) -> Any:
+        """What an earlier execution wrote, ``None`` if none did."""
+        return self._store.get(self._key) if self._store is not None else None
+
+    def save(self, value: Any) -> None:
+        """
+        Write, or with ``None`` forget. Kept for as long as the DAG run: forgetting early could do something twice.
+
+        :param value: plain JSON, at most 65,535 bytes of it.
+        """
+        if self._store is None:
+            return
+        if value is None:
+            self._store.delete(self._key)
+            return
+        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
+
+        self._store.set(self._key, value, retention=NEVER_EXPIRE)
+
+
+class IntentStore:
+    """The record of a task instance's call."""
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._memory = TaskMemory(context, STATE_KEY)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store."""
+        return self._memory.exists
 
     def load(self) -> CallRecord | None:
         """
@@ -28,18 +68,11 @@ class IntentStore:
 
         :raises UnreadableRecordError: if it is nothing of ours: then there may be a call, or not.
         """
-        return CallRecord.from_json(self._store.get(STATE_KEY)) if self._store is not None else None
+        return CallRecord.from_json(self._memory.load())
 
     def save(self, record: CallRecord | None) -> None:
-        """Write, or with ``None`` forget. Kept for as long as the DAG run: forgetting early could ring twice."""
-        if self._store is None:
-            return
-        if record is None:
-            self._store.delete(STATE_KEY)
-            return
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
-
-        self._store.set(STATE_KEY, record.to_json(), retention=NEVER_EXPIRE)
+        """Write, or with ``None`` forget."""
+        self._memory.save(None if record is None else record.to_json())
 
 
 CAMPAIGN_KEY: Final = "bland_campaign"

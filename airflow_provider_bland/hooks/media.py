@@ -1,0 +1,81 @@
+"""What a call is made of and leaves behind: voices, pathways, transcripts put right, webhooks that were sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_bland.api import resources
+from airflow_provider_bland.hooks.base import HookBase
+
+
+class MediaMethods(HookBase):
+    """Voices, pathways, corrected transcripts, post-call webhooks."""
+
+    def list_voices(self) -> list[dict[str, Any]]:
+        """
+        List the voices: ``GET /v1/voices``.
+
+        :return: ``[{"id", "name", "description", "tags", ...}]``; name or id goes into ``voice``.
+        """
+        return [dict(voice) for voice in self._send(resources.list_voices())["voices"]]
+
+    def get_voice(self, voice_id: str) -> dict[str, Any]:
+        """
+        Read a voice: ``GET /v1/voices/{voice_id}``.
+
+        :param voice_id: id, or name of a curated voice such as ``maya``.
+        :return: as :meth:`list_voices`.
+        :raises BlandNotFoundError: no such voice for this key.
+        """
+        return dict(self._send(resources.get_voice(voice_id))["voice"])
+
+    def list_pathways(self) -> list[dict[str, Any]]:
+        """
+        List the conversational pathways: ``GET /v1/pathway``.
+
+        :return: ``[{"name", "description", "nodes", "edges", ...}]``.
+        """
+        reply = self._send(resources.list_pathways())
+        # The page describes a list, its example is one object; some keep it under "pathways".
+        if isinstance(reply, dict):
+            lists = [reply[name] for name in ("pathways", "data") if isinstance(reply.get(name), list)]
+            reply = lists[0] if lists else [reply]
+        return [dict(pathway) for pathway in reply if isinstance(pathway, dict)]
+
+    def get_pathway(self, pathway_id: str) -> dict[str, Any]:
+        """
+        Read a pathway: ``GET /v1/pathway/{pathway_id}``.
+
+        :param pathway_id: id of the pathway.
+        :return: ``{"name", "description", "nodes", "edges"}``.
+        :raises BlandNotFoundError: no such pathway for this key.
+        """
+        return dict(self._send(resources.get_pathway(pathway_id)))
+
+    def get_corrected_transcript(self, call_id: str) -> list[dict[str, Any]]:
+        """
+        Read a call's transcript as it was put right after the call: ``GET /v1/calls/{call_id}/correct``.
+
+        :param call_id: id of the call.
+        :return: ``[{"start", "end", "text", "speaker", "speaker_label", "confidence"}]``, times in seconds.
+        """
+        return [dict(line) for line in self._send(resources.corrected_transcript(call_id))["corrected"]]
+
+    def get_webhook(self, call_id: str) -> dict[str, Any]:
+        """
+        Read the webhook that was sent after a call, and how each attempt went: ``GET /v1/postcall/webhooks/{call_id}``.
+
+        :param call_id: id of the call.
+        :return: ``{"payload", "url", "created_at", "call_id", "metadata": [{"sent_at", "response_code", ...}]}``.
+        :raises BlandNotFoundError: none was sent.
+        """
+        return dict(self._send(resources.get_webhook(call_id))["data"])
+
+    def resend_webhooks(self, call_ids: list[str]) -> None:
+        """
+        Have the webhooks of calls sent again, to where they went before: ``POST /v1/postcall/webhooks/resend``.
+
+        :param call_ids: ids of the calls.
+        :raises BlandAmbiguousError: the reply was lost; :meth:`get_webhook` shows what was sent.
+        """
+        self._send(resources.resend_webhooks(call_ids))

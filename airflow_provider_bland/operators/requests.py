@@ -1,0 +1,138 @@
+"""The operator for whatever Bland's API has and this provider has no operator for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator, determine_kwargs
+
+from airflow_provider_bland.api.anything import any_request, dials
+from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.pauses import pause
+from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.store import REQUEST_KEY, TaskMemory
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_bland.api.endpoints import BlandRequest
+
+# Airflow's task state store takes 65,535 bytes.
+_MOST_KEPT: Final = 32_000
+
+
+class BlandRequestOperator(RendersAsWritten, BaseOperator):
+    """
+    Send any request to Bland, with the connection's key, hosts and timeouts, and return the reply.
+
+    What is not ``repeatable`` is sent once: a retry never sends it again, but returns the reply of the try that did, or
+    fails for good if that is not known. (So on Airflow 3.3. Before, a retry after a lost worker sends it again, unless
+    it would dial.) A user's clear sends it again.
+
+    :param path: such as ``/v1/voices``. Templated.
+    :param method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+    :param query: names to strings, numbers, booleans or dates. Templated.
+    :param body: anything JSON can carry. Templated.
+    :param repeatable: whether doing it twice is harmless. By default only ``GET`` is.
+    :param response_filter: a function that makes the task's result of the reply, as with ``HttpOperator``: it takes the
+        reply, parsed, and whatever of Airflow's context it has arguments for. XCom is a database: keep it small.
+    :param bland_conn_id: connection of type ``bland``. Templated.
+    """
+
+    template_fields: Sequence[str] = ("path", "query", "body", "bland_conn_id")
+    template_fields_renderers = {"query": "json", "body": "json"}
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET",
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        repeatable: bool | None = None,
+        response_filter: Callable[..., Any] | None = None,
+        bland_conn_id: str = BlandHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+        self.method = method
+        self.query = query
+        self.body = body
+        self.repeatable = repeatable
+        self.response_filter = response_filter
+        self.bland_conn_id = bland_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Send the request and return the reply, or what ``response_filter`` makes of it."""
+        hook = BlandHook(self.bland_conn_id)
+        try:
+            self.refuse_unrendered()
+            request = any_request(self.method, self.path, query=self.query, body=self.body, repeatable=self.repeatable)
+            reply = hook.get_conn().send(request) if request.repeatable else self._once(context, hook, request)
+        except BlandValidationError as error:
+            raise as_task_error(self.explained(error)) from None
+        except BlandError as error:
+            raise as_task_error(error) from error
+        if self.response_filter is None:
+            return reply
+        return self.response_filter(reply, **determine_kwargs(self.response_filter, [reply], context))
+
+    def _once(self, context: Context, hook: BlandHook, request: BlandRequest) -> Any:
+        memory = TaskMemory(context, REQUEST_KEY)
+        ti = context["ti"]
+        max_tries = int(getattr(ti, "max_tries", 0) or 0)
+        kept = memory.load()
+        if kept is not None and not _is_before_a_clear(kept, max_tries):
+            return self._earlier(kept, request)
+        if dials(request):
+            self.log.warning("%s dials. SendCallOperator rings once, whatever dies, and waits for the end.", request)
+            if not memory.exists and int(ti.try_number) > 1:
+                raise failed_for_good(
+                    BlandAmbiguousError(
+                        f"An earlier try may have sent {request}, and Airflow before 3.3 keeps no record of that. It "
+                        "was not sent again. Use SendCallOperator, which finds its call."
+                    )
+                )
+        mark: dict[str, Any] = {"max_tries": max_tries}
+
+        def wait(seconds: float) -> None:
+            # Between two attempts of which the first did nothing, there is nothing to remember.
+            memory.save(None)
+            pause(seconds, lambda: None)
+            memory.save(mark)
+
+        memory.save(mark)
+        try:
+            reply = hook.get_conn().send(request, sleep=wait)
+        except BlandAmbiguousError as error:
+            raise failed_for_good(error) from error
+        except BlandError:
+            memory.save(None)
+            raise
+        small = len(json.dumps(reply)) <= _MOST_KEPT
+        memory.save({**mark, "reply": reply} if small else {**mark, "answered": True})
+        return reply
+
+    def _earlier(self, kept: Any, request: BlandRequest) -> Any:
+        if isinstance(kept, Mapping) and "reply" in kept:
+            self.log.info("An earlier try has sent %s; this is the reply it got.", request)
+            return kept["reply"]
+        answered = isinstance(kept, Mapping) and kept.get("answered")
+        what = "was answered, but its reply was too large to be kept" if answered else "may or may not have been done"
+        raise failed_for_good(
+            BlandAmbiguousError(
+                f"An earlier try has sent {request}, which {what}. It was not sent again. To send it again, clear the "
+                "task."
+            )
+        )
+
+
+def _is_before_a_clear(kept: Any, max_tries: int) -> bool:
+    """A clear raises ``max_tries``, a retry does not."""
+    before = kept.get("max_tries") if isinstance(kept, Mapping) else None
+    return isinstance(before, int) and max_tries > before
