@@ -11,7 +11,7 @@ from urllib.parse import quote
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import call_id_of
 from airflow_provider_bland.api.errors import BlandUnpairedAnswersError
-from airflow_provider_bland.api.fields import agent_body
+from airflow_provider_bland.api.fields import agent_body, is_given
 from airflow_provider_bland.api.text import mask_numbers_in
 
 LIST_PAGE_LIMIT: Final = 1000
@@ -130,22 +130,25 @@ def agent_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found if isinstance(found, Mapping) and found.get("agent_id") else None
 
 
-def update_agent(agent_id: str, arguments: Mapping[str, Any]) -> BlandRequest:
-    """``POST /v1/agents/{agent_id}`` [seed]. The same values twice change nothing."""
+def update_agent(agent_id: str, arguments: Mapping[str, Any], clear: Any = None) -> BlandRequest:
+    """``POST /v1/agents/{agent_id}`` (docs.bland.ai/api-v1/post/agents-id). The same values twice change nothing."""
     path = f"/v1/agents/{_id('agent_id', agent_id)}"
-    return BlandRequest(
-        "POST", path, repeatable=True, body=agent_body(arguments, creating=False), shape_of_success=_is_object
-    )
+    body = agent_body(arguments, creating=False, clear=clear)
+    return BlandRequest("POST", path, repeatable=True, body=body, shape_of_success=_is_object)
 
 
-def authorize_agent(agent_id: str, *, host: Host = Host.WEB) -> BlandRequest:
+def authorize_agent(agent_id: str, request_data: Any = None, *, host: Host = Host.WEB) -> BlandRequest:
     """
-    ``POST /v1/agents/{agent_id}/authorize`` [seed]: a single-use token for one browser.
+    ``POST /v1/agents/{agent_id}/authorize``: a single-use token for one browser
+    (docs.bland.ai/api-v1/post/agents-id-authorize).
 
     A second token costs nothing and harms nobody, so it may be repeated.
     """
     path = f"/v1/agents/{_id('agent_id', agent_id)}/authorize"
-    return BlandRequest("POST", path, repeatable=True, host=host, shape_of_success=_has("token"))
+    body = None
+    if is_given(request_data):
+        body = {"request_data": checks.checked("request_data", checks.json_object, request_data)}
+    return BlandRequest("POST", path, repeatable=True, host=host, body=body, shape_of_success=_has("token"))
 
 
 def delete_agent(agent_id: str) -> BlandRequest:

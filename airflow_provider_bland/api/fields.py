@@ -146,13 +146,18 @@ def row_fields(row: Any) -> dict[str, Any]:
     return dict(row)
 
 
-def agent_body(arguments: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
+# What null removes from a web agent, or sets back to its default (docs.bland.ai/api-v1/post/agents-id).
+AGENT_CLEARABLE: Final = ("webhook", "pathway_id", "first_sentence", "dynamic_data", "max_duration")
+
+
+def agent_body(arguments: Mapping[str, Any], *, creating: bool, clear: Any = None) -> dict[str, Any]:
     """
     Build the body of creating or updating a web agent.
 
     :param arguments: values by argument name (the keys of ``AGENT_FIELDS``); ``None`` is left out. An empty string
         clears ``webhook``, ``pathway_id``, ``first_sentence`` and ``dynamic_data``.
     :param creating: whether the agent is new, so that it needs a prompt or a pathway.
+    :param clear: names out of ``AGENT_CLEARABLE`` that are sent as null.
     :raises BlandValidationError: names the argument and the remedy.
     """
     body: dict[str, Any] = {}
@@ -162,6 +167,11 @@ def agent_body(arguments: Mapping[str, Any], *, creating: bool) -> dict[str, Any
             body[name] = ""
         elif is_given(value):
             body[name] = checks.checked(name, check, value)
+    if is_given(clear):
+        for name in checks.checked("clear", checks.choices(*AGENT_CLEARABLE), clear):
+            if name in body:
+                raise BlandValidationError("clear", f"holds {name!r}, which is also given a value. Drop one.")
+            body[name] = None
     if creating and not (body.get("prompt") or body.get("pathway_id")):
         raise BlandValidationError("prompt", "is missing. A new agent needs a prompt, or a pathway_id.")
     if not creating and not body:

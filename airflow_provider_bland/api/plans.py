@@ -18,6 +18,7 @@ from airflow_provider_bland.api.errors import (
     BlandError,
     BlandNotFoundError,
 )
+from airflow_provider_bland.api.fields import is_given
 
 T = TypeVar("T")
 Plan = Generator[BlandRequest, Any, T]
@@ -78,14 +79,16 @@ def end_call(call_id: str) -> Plan[dict[str, Any]]:
     raise AssertionError("unreachable")
 
 
-def authorize_agent(agent_id: str) -> Plan[dict[str, Any]]:
+def authorize_agent(agent_id: str, request_data: Any = None) -> Plan[dict[str, Any]]:
     """
     Get a session token for a web agent.
 
-    The seed demands ``web.bland.ai``, the newer page ``api.bland.ai``; whichever answers will do.
+    While in beta this had to be asked of ``web.bland.ai``; the present page says ``api.bland.ai``, and it alone knows
+    of ``request_data`` (docs.bland.ai/api-v1/post/agents-id-authorize). Whichever answers will do.
     """
+    first, second = (Host.API, Host.WEB) if is_given(request_data) else (Host.WEB, Host.API)
     try:
-        body = yield endpoints.authorize_agent(agent_id, host=Host.WEB)
+        body = yield endpoints.authorize_agent(agent_id, request_data, host=first)
     except (BlandNotFoundError, BlandConnectionError):
-        body = yield endpoints.authorize_agent(agent_id, host=Host.API)
+        body = yield endpoints.authorize_agent(agent_id, request_data, host=second)
     return dict(body)

@@ -40,7 +40,7 @@ class AgentMethods(HookBase):
         max_duration: int | None = None,
     ) -> dict[str, Any]:
         """
-        Create a web agent: ``POST /v1/agents`` [seed].
+        Create a web agent: ``POST /v1/agents`` (docs.bland.ai/api-v1/post/agents).
 
         After a lost reply the list of agents is searched for it, so that a retry does not leave two.
 
@@ -111,9 +111,11 @@ class AgentMethods(HookBase):
         dynamic_data: list[dict[str, Any]] | str | None = None,
         interruption_threshold: float | None = None,
         max_duration: int | None = None,
+        clear: list[str] | None = None,
     ) -> dict[str, Any]:
         """
-        Change a web agent: ``POST /v1/agents/{agent_id}`` [seed]. What is not given stays.
+        Change a web agent: ``POST /v1/agents/{agent_id}`` (docs.bland.ai/api-v1/post/agents-id). What is not given
+        stays.
 
         An empty string clears ``webhook``, ``pathway_id``, ``first_sentence`` and ``dynamic_data``.
 
@@ -131,26 +133,32 @@ class AgentMethods(HookBase):
         :param dynamic_data: requests Bland makes for the conversation.
         :param interruption_threshold: patience while the user talks.
         :param max_duration: minutes.
+        :param clear: fields to send as null: ``webhook``, ``pathway_id``, ``first_sentence`` and ``dynamic_data`` are
+            removed, ``max_duration`` goes back to its default.
         :return: ``{"status", "message", "updates"}``.
         """
         given = locals()
         arguments = {name: given[name] for name in AGENT_FIELDS if name in given}
-        return dict(self._send(endpoints.update_agent(agent_id, arguments)))
+        return dict(self._send(endpoints.update_agent(agent_id, arguments, clear)))
 
-    def authorize_agent(self, agent_id: str) -> dict[str, Any]:
+    def authorize_agent(self, agent_id: str, request_data: dict[str, Any] | None = None) -> dict[str, Any]:
         """
-        Make a single-use session token for one browser [seed]. The token is a secret, and masked in logs.
+        Make a single-use session token for one browser (docs.bland.ai/api-v1/post/agents-id-authorize).
+
+        The token is a secret, and masked in logs.
 
         :param agent_id: id of the agent.
+        :param request_data: variables the agent knows during the session.
         :return: ``{"token", ...}``.
         """
-        reply = plans.run(plans.authorize_agent(agent_id), self._send)
+        reply = plans.run(plans.authorize_agent(agent_id, request_data), self._send)
         mask_secret(str(reply["token"]))
         return reply
 
     def delete_agent(self, agent_id: str) -> dict[str, Any]:
         """
-        Delete a web agent: ``POST /v1/agents/{agent_id}/delete`` [seed].
+        Delete a web agent: ``POST /v1/agents/{agent_id}/delete``
+        (docs.bland.ai/api-v1/post/agents-id-delete).
 
         :param agent_id: id of the agent.
         :return: ``{"status", "message"}``.
@@ -160,7 +168,7 @@ class AgentMethods(HookBase):
 
     def list_agents(self) -> list[dict[str, Any]]:
         """
-        List all web agents: ``GET /v1/agents`` [seed]. There is no paging.
+        List all web agents: ``GET /v1/agents`` (docs.bland.ai/api-v1/get/agents). There is no paging.
 
         :return: the agents.
         """

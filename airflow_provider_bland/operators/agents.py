@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
@@ -14,7 +14,7 @@ from airflow_provider_bland.api.errors import (
     BlandNotFoundError,
     BlandValidationError,
 )
-from airflow_provider_bland.api.fields import AGENT_FIELDS
+from airflow_provider_bland.api.fields import AGENT_FIELDS, is_given
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import one_of
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
@@ -23,7 +23,7 @@ from airflow_provider_bland.tasks.rendering import RendersAsWritten
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-_ACTIONS: Final = ("create", "update", "authorize", "delete", "list")
+AgentAction = Literal["create", "update", "authorize", "delete", "list"]
 
 
 class ManageAgentOperator(RendersAsWritten, BaseOperator):
@@ -39,8 +39,8 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
     - ``delete``: ``{"agent_id", "deleted", "message"}``. An agent that is gone is no failure: ``deleted`` is false;
     - ``list``: ``{"agents": [...], "count"}``.
 
-    All fields of the agent, ``agent_id`` and ``bland_conn_id`` are templated. On update, an empty string clears
-    ``webhook``, ``pathway_id``, ``first_sentence`` and ``dynamic_data``.
+    All fields of the agent, ``agent_id``, ``clear``, ``request_data`` and ``bland_conn_id`` are templated. On update,
+    an empty string clears ``webhook``, ``pathway_id``, ``first_sentence`` and ``dynamic_data``; so does ``clear``.
 
     :param action: ``create``, ``update``, ``authorize``, ``delete`` or ``list``.
     :param agent_id: the agent; for update, authorize and delete.
@@ -58,23 +58,27 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
     :param interruption_threshold: patience while the user talks, about 50 to 200.
     :param keywords: words to listen for; only for create.
     :param max_duration: minutes.
+    :param clear: for update: fields to send as null. ``webhook``, ``pathway_id``, ``first_sentence`` and
+        ``dynamic_data`` are removed, ``max_duration`` goes back to its default.
+    :param request_data: for authorize: variables the agent knows during the session.
     :param on_token: for authorize: a function that takes the session token and hands it to whoever needs it, such as
         your web server's session store. Runs in the task.
     :param bland_conn_id: connection of type ``bland``.
     """
 
-    template_fields: Sequence[str] = ("agent_id", *AGENT_FIELDS, "bland_conn_id")
+    template_fields: Sequence[str] = ("agent_id", *AGENT_FIELDS, "clear", "request_data", "bland_conn_id")
     template_fields_renderers = {
         "analysis_schema": "json",
         "metadata": "json",
         "tools": "json",
         "dynamic_data": "json",
+        "request_data": "json",
     }
 
     def __init__(
         self,
         *,
-        action: str,
+        action: AgentAction,
         agent_id: str | None = None,
         prompt: str | None = None,
         voice: str | None = None,
@@ -90,12 +94,14 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
         interruption_threshold: float | str | None = None,
         keywords: list[str] | None = None,
         max_duration: int | str | None = None,
+        clear: list[str] | str | None = None,
+        request_data: dict[str, Any] | str | None = None,
         on_token: Callable[[str], None] | None = None,
         bland_conn_id: str = BlandHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.action = one_of("action", action, *_ACTIONS)
+        self.action = one_of("action", action, *get_args(AgentAction))
         self.agent_id = agent_id
         self.prompt = prompt
         self.voice = voice
@@ -111,6 +117,8 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
         self.interruption_threshold = interruption_threshold
         self.keywords = keywords
         self.max_duration = max_duration
+        self.clear = clear
+        self.request_data = request_data
         self.on_token = on_token
         self.bland_conn_id = bland_conn_id
         if self.action == "authorize" and on_token is None:
@@ -123,8 +131,12 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
         """Carry out the action."""
         hook = BlandHook(self.bland_conn_id)
         fields = {name: getattr(self, name) for name in AGENT_FIELDS}
+        # As rendered; what is none is refused below.
+        clear: Any = self.clear
+        request_data: Any = self.request_data
         try:
             self.refuse_unrendered()
+            self._refuse_misplaced()
             if self.action == "list":
                 agents = hook.list_agents()
                 return {"agents": agents, "count": len(agents)}
@@ -132,18 +144,25 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
                 return self._create(hook, fields, context)
             agent_id = checks.identifier("agent_id", self.agent_id)
             if self.action == "update":
-                reply = hook.update_agent(agent_id, **_updates(fields))
+                reply = hook.update_agent(agent_id, **_updates(fields), clear=clear)
                 self.log.info("Updated agent %s.", agent_id)
                 return {"agent_id": agent_id, "updates": reply.get("updates", {}), "message": reply.get("message")}
             if self.action == "delete":
                 return self._delete(hook, agent_id)
-            token = str(hook.authorize_agent(agent_id)["token"])
+            token = str(hook.authorize_agent(agent_id, request_data)["token"])
+        except BlandValidationError as error:
+            raise as_task_error(self.explained(error)) from None
         except BlandError as error:
             raise as_task_error(error) from error
         assert self.on_token is not None  # noqa: S101 - refused in __init__
         self.on_token(token)
         self.log.info("Authorized a session with agent %s; its token went to on_token.", agent_id)
         return {"agent_id": agent_id, "authorized": True}
+
+    def _refuse_misplaced(self) -> None:
+        for name, only in (("clear", "update"), ("request_data", "authorize")):
+            if is_given(getattr(self, name)) and self.action != only:
+                raise BlandValidationError(name, f"means nothing for {self.action!r}, only for {only!r}.")
 
     def _create(self, hook: BlandHook, fields: dict[str, Any], context: Context) -> dict[str, Any]:
         try:
@@ -166,6 +185,6 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
 
 
 def _updates(fields: dict[str, Any]) -> dict[str, Any]:
-    if fields["keywords"] is not None:
+    if is_given(fields["keywords"]):
         raise BlandValidationError("keywords", "can be given only when an agent is created.")
     return {name: value for name, value in fields.items() if name != "keywords"}

@@ -102,6 +102,26 @@ def test_an_update_changes_what_is_given_and_an_empty_string_clears(bland: Contr
     assert (agents()[agent_id]["prompt"], agents()[agent_id]["max_duration"]) == ("Be brief.", 9)
 
 
+def test_null_clears_what_it_clears_and_sets_the_duration_back(bland: Control) -> None:
+    agent_id = BlandHook().create_agent(**FIELDS)["agent_id"]
+    names = ["webhook", "first_sentence", "dynamic_data", "max_duration"]
+    found = managing("update", agent_id=agent_id, clear=names).run()
+    assert found["updates"] == dict.fromkeys(names)
+    after = agents()[agent_id]
+    assert [after[name] for name in names] == [None, None, None, 30]
+    assert after["prompt"] == FIELDS["prompt"]
+    BlandHook().update_agent(agent_id, pathway_id="p-1")
+    managing("update", agent_id=agent_id, clear='["pathway_id"]', prompt="Be brief.", keywords="").run()
+    assert agents()[agent_id].get("pathway_id") is None
+    assert agents()[agent_id]["prompt"] == "Be brief."
+
+
+def test_a_session_may_know_something(bland: Control, agent_id: str) -> None:
+    tokens: list[str] = []
+    managing("authorize", agent_id=agent_id, request_data='{"name": "Ada"}', on_token=tokens.append).run()
+    assert len(tokens) == 1
+
+
 def test_the_session_token_goes_to_on_token_and_nowhere_else(
     bland: Control, agent_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -164,8 +184,19 @@ def test_an_unknown_agent_fails_without_retries(bland: Control, action: str) -> 
         ("create", {"prompt": "x", "webhook": "ftp://example.com"}, "webhook"),
         ("update", {"agent_id": "a"}, "nothing to update"),
         ("update", {"agent_id": "a", "keywords": ["x"]}, "keywords"),
+        ("update", {"agent_id": "a", "clear": ["prompt"]}, "clear"),
+        ("update", {"agent_id": "a", "clear": "webhook"}, "clear"),
+        ("update", {"agent_id": "a", "clear": ["webhook"], "webhook": "https://e.com"}, "clear"),
+        ("authorize", {"agent_id": "a", "request_data": "Ada", "on_token": print}, "request_data"),
+        ("authorize", {"agent_id": "a", "request_data": {1: "Ada"}, "on_token": print}, "request_data"),
         ("update", {"prompt": "x"}, "agent_id"),
         ("delete", {"agent_id": "None"}, "agent_id"),
+        ("create", {"prompt": "x", "clear": ["webhook"]}, "clear: means nothing for 'create'"),
+        (
+            "update",
+            {"agent_id": "a", "voice": "x", "request_data": {"a": 1}},
+            "request_data: means nothing",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_sent(
@@ -179,6 +210,6 @@ def test_bad_input_is_refused_before_anything_is_sent(
 
 def test_what_can_be_told_from_the_dag_is_refused_when_it_is_parsed() -> None:
     with pytest.raises(errors.BlandValidationError, match="action"):
-        ManageAgentOperator(task_id="agent", action="clone")
+        ManageAgentOperator(task_id="agent", action="clone")  # type: ignore[arg-type]
     with pytest.raises(errors.BlandValidationError, match="on_token"):
         ManageAgentOperator(task_id="agent", action="authorize", agent_id="a")

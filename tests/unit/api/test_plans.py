@@ -125,3 +125,17 @@ def test_no_host_is_asked_in_vain(carry_out: Runner, answers: list[Any], count: 
     with pytest.raises(type(answers[-1])):
         carry_out(plans.authorize_agent("a-1"), script)
     assert len(script.asked) == count
+
+
+def test_what_a_session_is_to_know_is_said_first_where_it_is_documented(carry_out: Runner) -> None:
+    bodies: list[Any] = []
+
+    class Reading(Script):
+        def send(self, request: BlandRequest) -> Any:
+            bodies.append(request.body)
+            return super().send(request)
+
+    script = Reading(errors.BlandNotFoundError("no"), {"token": "t"})
+    assert carry_out(plans.authorize_agent("a-1", {"name": "Ada"}), script) == {"token": "t"}
+    assert script.asked == [API, WEB]
+    assert bodies == [{"request_data": {"name": "Ada"}}] * 2
