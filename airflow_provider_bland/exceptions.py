@@ -33,8 +33,6 @@ All errors of this provider, behind one door.
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
-
 from airflow_provider_bland.api.errors import (
     BlandAmbiguousError,
     BlandAuthError,
@@ -52,6 +50,7 @@ from airflow_provider_bland.api.errors import (
     BlandUnpairedAnswersError,
     BlandValidationError,
 )
+from airflow_provider_bland.tasks.sdk import AirflowException, AirflowFailException
 
 __all__ = [
     "BlandAmbiguousError",

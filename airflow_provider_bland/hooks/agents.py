@@ -6,12 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import mask_secret
-
 from airflow_provider_bland.api import endpoints, plans
 from airflow_provider_bland.api.errors import BlandAmbiguousError
 from airflow_provider_bland.api.fields import AGENT_FIELDS
 from airflow_provider_bland.hooks.base import HookBase
+from airflow_provider_bland.tasks.sdk import mask_secret
 
 # A new agent may take a moment to appear in the list.
 _AGENT_LOOKS = 3

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
-
 from airflow_provider_bland.api.checks import checked
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -15,6 +13,7 @@ from airflow_provider_bland.api.phone import checked_region
 from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, BlandSettings, base_url_of
 from airflow_provider_bland.hooks import form
 from airflow_provider_bland.tasks.channel import ask_airflow
+from airflow_provider_bland.tasks.sdk import BaseHook, mask_secret
 
 
 class HookBase(BaseHook):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+from airflow_provider_bland.tasks.sdk import BaseOperatorLink, XCom
 
 CALL_URL_KEY: Final = "bland_call_url"
 # Seen in other people's code only; Bland's docs name just the list (bland-api 15).

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import (
     BlandAmbiguousError,
@@ -19,9 +17,10 @@ from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import one_of
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_bland.tasks.sdk import Context
 
 AgentAction = Literal["create", "update", "authorize", "delete", "list"]
 

@@ -7,8 +7,6 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import (
     BlandAmbiguousError,
@@ -22,11 +20,11 @@ from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import one_of, outcomes
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
-
     from airflow_provider_bland.operators.analysing import Analyses
+    from airflow_provider_bland.tasks.sdk import Context, ObjectStoragePath
 
 FEW: Final = 100
 """So many rows are returned at most; more go to a file."""

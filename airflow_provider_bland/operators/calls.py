@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS
@@ -19,11 +17,11 @@ from airflow_provider_bland.operators.dialling import CallDialler
 from airflow_provider_bland.tasks.arguments import default_deferrable, one_of, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_bland.campaigns.hours import CallingHours
+    from airflow_provider_bland.tasks.sdk import Context
 
 __all__ = ["DEFAULT_FAIL_ON", "AnalyzeCallOperator", "SendCallOperator", "StopCallOperator"]
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
@@ -16,12 +14,12 @@ from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import one_of, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
+from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_bland.campaigns.deciding import Decision
     from airflow_provider_bland.operators.conducting import Conductor
+    from airflow_provider_bland.tasks.sdk import Context
 
 
 class _Rows:

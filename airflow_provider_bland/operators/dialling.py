@@ -6,8 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout
-
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import is_finished
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -16,12 +14,12 @@ from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.operators.waiting import CallWaiter
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
+from airflow_provider_bland.tasks.sdk import AirflowTaskTimeout
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_bland.campaigns.hours import CallingHours
     from airflow_provider_bland.operators.placing import PlacedCall, PutOff
+    from airflow_provider_bland.tasks.sdk import Context
 
 # What Airflow says instead of a method's name when the trigger of a deferral raised, or the deferral timed out.
 _TRIGGER_FAILED: Final = "__fail__"

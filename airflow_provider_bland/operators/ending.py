@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
 from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.sdk import BaseOperator
 from airflow_provider_bland.tasks.states import Standing, StateQuestion, standing
 from airflow_provider_bland.tasks.successor import hang_up_later
 

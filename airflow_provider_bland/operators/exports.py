@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import LIST_FILTERS, list_query
@@ -22,12 +20,12 @@ from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
-
     from airflow_provider_bland.operators.exporting import Counts
     from airflow_provider_bland.tasks.partitions import Partitions
+    from airflow_provider_bland.tasks.sdk import Context, ObjectStoragePath
 
 TABLES: Final = ("calls", "call_turns")
 FORMATS: Final = ("jsonl", "csv", "parquet")
@@ -189,7 +187,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
     def _salt(self, context: Context) -> str | None:
         if self.hash_salt is None:
             return None
-        from airflow.providers.common.compat.sdk import mask_secret
+        from airflow_provider_bland.tasks.sdk import mask_secret
 
         # Not a template field: Airflow shows those.
         salt = str(self.render_template(self.hash_salt, context) or "")
@@ -251,7 +249,7 @@ def _asset_of(path: Any) -> Any:
     text = str(path).strip()
     if not text or "{{" in text or "{%" in text:
         return None
-    from airflow.providers.common.compat.sdk import Asset
+    from airflow_provider_bland.tasks.sdk import Asset
 
     if text.startswith("/"):
         return Asset(f"file://{text}")
@@ -265,7 +263,7 @@ def _tell_assets(context: Context, outlets: Any, extra: dict[str, Any]) -> None:
     events = context.get("outlet_events")
     if events is None:
         return
-    from airflow.providers.common.compat.sdk import Asset
+    from airflow_provider_bland.tasks.sdk import Asset
 
     for outlet in outlets or ():
         if isinstance(outlet, Asset):

@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
-
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import mask_number
 from airflow_provider_bland.api.times import parse_start_time
@@ -17,6 +15,7 @@ from airflow_provider_bland.calls.timing import Moment, due
 from airflow_provider_bland.exceptions import BlandNotRungError
 from airflow_provider_bland.operators.placing import Barred, Go, PutOff
 from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.sdk import AirflowSkipException
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.hours import CallingHours

@@ -24,9 +24,8 @@ from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.store import CampaignPointer
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_bland.operators.campaigns import CallCampaignOperator
+    from airflow_provider_bland.tasks.sdk import Context
 
 LEDGER: Final = "_campaign"
 """Folder of the ledger, beside the results."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
-
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.sdk import AirflowFailException, BaseOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_bland.tasks.sdk import Context
 
 REALLY = "really"
 

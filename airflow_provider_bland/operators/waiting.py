@@ -38,7 +38,7 @@ from airflow_provider_bland.tasks.store import IntentStore, StopNote
 from airflow_provider_bland.triggers.events import PATIENCE, WaitEvent, WaitStatus
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_bland.tasks.sdk import Context
 
 # Airflow's own timeout of a deferral is only a net below the trigger's deadline, for when no triggerer runs.
 _DEFERRAL_MARGIN: Final = timedelta(seconds=60)

@@ -7,14 +7,6 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseSensorOperator,
-    PokeReturnValue,
-)
-
 from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.times import parse_timestamp
@@ -24,10 +16,17 @@ from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import default_deferrable, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error, trigger_failure
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_bland.tasks.sdk import Context
 
 _SECOND_LOOK_DELAY = 1.0
 

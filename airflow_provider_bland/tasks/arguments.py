@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.tasks.sdk import conf
 
 
 def default_deferrable() -> bool:

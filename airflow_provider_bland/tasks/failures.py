@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
 from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 try:
     from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from airflow_provider_bland.api.errors import BlandValidationError
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
     from fsspec import AbstractFileSystem
+
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def storage_path(argument: str, value: Any) -> ObjectStoragePath:
     :param value: an ``ObjectStoragePath``, a URL such as ``s3://my_conn@bucket/calls``, or an absolute local path.
     :raises BlandValidationError: if it is none, is relative, or nothing installed knows its scheme.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
     if not isinstance(value, str | PurePath | ObjectStoragePath) or not str(value).strip():
         raise BlandValidationError(

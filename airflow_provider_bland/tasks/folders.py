@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_bland.tasks import files
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 _LOCAL = frozenset({"", "file", "local"})
 

@@ -17,7 +17,7 @@ from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.tables import Written, write_rows
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.tables import text_cell, writing
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.tables import BATCH, format_of, require_format, unguarded
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 Fail = Callable[[str], BlandValidationError]
 

@@ -24,7 +24,7 @@ from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.tasks import files
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 FORMATS: Final = ("jsonl", "csv", "parquet")
 DECIMAL_DIGITS: Final = (38, 9)

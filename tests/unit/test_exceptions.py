@@ -6,10 +6,10 @@ import copy
 import pickle
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 KINDS = [
     kind

@@ -12,7 +12,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from airflow.providers.common.compat.sdk import BaseHook, BaseOperator
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -20,6 +19,7 @@ from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_provider_bland.get_provider_info import get_provider_info
 from airflow_provider_bland.hooks.base import _seconds
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.sdk import BaseHook, BaseOperator
 
 ROOT = Path(__file__).parents[2]
 INFO = get_provider_info()

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import requests
-from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_bland.tasks.sdk import TaskDeferred
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException

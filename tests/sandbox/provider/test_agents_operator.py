@@ -6,12 +6,12 @@ import logging
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from helpers import Control, Task
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.agents import ManageAgentOperator
+from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 FIELDS: dict[str, Any] = {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from helpers import Control, FakeStore, Killed, Task
 
 from airflow_provider_bland.api import errors
@@ -15,6 +14,7 @@ from airflow_provider_bland.exceptions import BlandAnalysisFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators import calls as public
 from airflow_provider_bland.operators.analysis import AnalyzeCallOperator
+from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 HUMAN = "+14155550100"
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from helpers import Control, FakeTi, Task
 
 from airflow_provider_bland.api import errors
@@ -15,6 +14,7 @@ from airflow_provider_bland.campaigns.hours import CallingHours
 from airflow_provider_bland.exceptions import BlandNotRungError, BlandRedialError, BlandTaskKilledError
 from airflow_provider_bland.operators.calls import SendCallOperator
 from airflow_provider_bland.operators.gate import DialGate
+from airflow_provider_bland.tasks.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_provider_bland.triggers.pauses import PauseTrigger
 
 HUMAN = "+14155550100"

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from evil_bland import EvilBland, until
 from helpers import Control, FakeTi, Task, closed_port
 
@@ -17,6 +16,7 @@ from airflow_provider_bland.api import errors
 from airflow_provider_bland.exceptions import BlandCallTimeoutError, BlandTaskError
 from airflow_provider_bland.operators.calls import SendCallOperator
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
+from airflow_provider_bland.tasks.sdk import TaskDeferred
 from airflow_provider_bland.triggers.calls import CallCompletionTrigger
 from airflow_provider_bland.triggers.events import PATIENCE, WaitEvent, WaitStatus
 

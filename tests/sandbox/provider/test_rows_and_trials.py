@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from helpers import Control, Task
 
 from airflow_provider_bland.operators.calls import SendCallOperator
 from airflow_provider_bland.operators.trials import SandboxOnlyOperator
+from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 EVIL = "{{ conn.bland_default.password }}{% raw %}"
 

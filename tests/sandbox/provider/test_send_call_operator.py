@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from helpers import Control, Killed, Task
 
 from airflow_provider_bland.api import errors
@@ -19,6 +18,7 @@ from airflow_provider_bland.exceptions import (
 )
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.calls import SendCallOperator
+from airflow_provider_bland.tasks.sdk import AirflowFailException, AirflowSkipException
 
 HUMAN = "+14155550100"
 BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from helpers import Control, Task
 
 from airflow_provider_bland.api import errors
@@ -13,6 +12,7 @@ from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.exceptions import BlandCallFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
+from airflow_provider_bland.tasks.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 HUMAN = "+14155550100"
 NO_ANSWER = "+14155550103"

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from helpers import Control, Task
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator, StopCallOperator
+from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 HUMAN = "+14155550100"
 NO_ANSWER = "+14155550103"

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.operators.agents import ManageAgentOperator
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator, SendCallOperator, StopCallOperator
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
+from airflow_provider_bland.tasks.sdk import BaseOperator
 
 
 def send(**arguments: Any) -> SendCallOperator:

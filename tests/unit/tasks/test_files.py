@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.tasks import files
+from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 
 def at(path: Path | str) -> ObjectStoragePath:

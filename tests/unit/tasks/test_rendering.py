@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import call_body
 from airflow_provider_bland.operators.agents import ManageAgentOperator
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator, SendCallOperator, StopCallOperator
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
+from airflow_provider_bland.tasks.sdk import DAG
 
 CONTEXT: dict[str, Any] = {
     "nothing": None,

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.tasks import files, tables
 from airflow_provider_bland.tasks.reading import batches, read_rows
+from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 from airflow_provider_bland.tasks.tables import guarded, unguarded, write_rows
 
 COLUMNS = {
