@@ -140,4 +140,11 @@ def callee_zones(number: str, callee_timezone: str | None) -> tuple[str, ...]:
     :param number: E.164.
     :param callee_timezone: what the user knows of it, an IANA name.
     """
-    return (callee_timezone,) if callee_timezone else ()
+    from airflow_provider_bland.campaigns.numbers import KINDS, NumberRefusedError, read_number
+    from airflow_provider_bland.campaigns.zones import zones_of_number
+
+    try:
+        by_number = zones_of_number(read_number(number, None, KINDS))
+    except NumberRefusedError:
+        by_number = ()
+    return tuple(sorted({*by_number, *([callee_timezone] if callee_timezone else ())}))
