@@ -19,11 +19,11 @@ CODE := airflow_provider_bland scripts tests benchmarks example_dags
 TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
 TESTS += $(filter-out $(TESTS) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: help demo up test lint unit chaos distributed bench constraints areas clean
+.PHONY: help demo up test lint unit chaos distributed distributed-bench bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
 		printf '  %-12s %s\n' "$$target" "$$text"; done
 
 demo: $(VENV)/.demo ## Watch one DAG phone a virtual customer and act on what was said (nobody is dialled)
@@ -50,8 +50,11 @@ chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under wa
 distributed: $(VENV)/.distributed ## The same on Celery, Redis and PostgreSQL, two of everything (half an hour; needs postgresql and redis-server)
 	@$(PY) -m pytest tests/distributed
 
+distributed-bench: $(VENV)/.distributed ## What ten thousand waiting calls cost two triggerers (needs postgresql and redis-server)
+	@$(PY) benchmarks/triggerers.py
+
 bench: $(VENV)/.dev ## Measure what waiting and importing cost, side by side with others
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@for script in $(filter-out benchmarks/triggerers.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 constraints: ## Write constraints.txt anew, from what pip picks today (PYTHONS=... names the interpreters)
 	@$(or $(PYTHON),python3) scripts/make_constraints.py $(PYTHONS)
