@@ -127,12 +127,16 @@ class DistributedStack(AirflowStack):
     def wait_for_workers(self, timeout: float = 90) -> None:
         """Wait until all workers that are alive answer."""
         from celery import Celery
+        from redis.exceptions import RedisError
 
         app = Celery(broker=self.env["AIRFLOW__CELERY__BROKER_URL"])
         expected = {f"celery@{worker.name}" for worker in self.workers if worker.alive}
 
         def look() -> set[str]:
-            return {name for answer in app.control.ping(timeout=2) for name in answer}
+            # A broker that was restarted just now may drop the first connection.
+            with suppress(RedisError, OSError):
+                return {name for answer in app.control.ping(timeout=2) for name in answer}
+            return set()
 
         self.wait(look, timeout, f"workers {sorted(expected)} to answer", accept=lambda found: found >= expected)
 
