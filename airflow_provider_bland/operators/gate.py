@@ -73,7 +73,10 @@ class DialGate:
         if start is not None and found.moment is Moment.LATE:
             return self._late(start, now)
         if found.moment is Moment.NEVER:
-            refused = BlandValidationError("calling_hours", f"do not open any more: {self.calling_hours}. {_NOBODY}")
+            where = "at one time in all of" if len(zones) > 1 else "any more in"
+            refused = BlandValidationError(
+                "calling_hours", f"({self.calling_hours}) do not open {where} {', '.join(zones)}. {_NOBODY}"
+            )
             return Barred(as_task_error(refused), str(refused))
         if found.moment is Moment.CLOSED:
             return self._closed(found.at, zones)
@@ -138,7 +141,7 @@ def callee_zones(number: str, callee_timezone: str | None) -> tuple[str, ...]:
     Every zone in which a callee may be, by all the evidence there is; none if there is no evidence.
 
     :param number: E.164.
-    :param callee_timezone: what the user knows of it, an IANA name.
+    :param callee_timezone: what the user knows of it, an IANA name. It adds to what the number says.
     """
     from airflow_provider_bland.campaigns.numbers import KINDS, NumberRefusedError, read_number
     from airflow_provider_bland.campaigns.zones import zones_of_number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from helpers import Control, FakeTi, Task
@@ -13,7 +14,7 @@ from airflow_provider_bland.api import errors
 from airflow_provider_bland.campaigns.hours import CallingHours
 from airflow_provider_bland.exceptions import BlandNotRungError, BlandRedialError, BlandTaskKilledError
 from airflow_provider_bland.operators.calls import SendCallOperator
-from airflow_provider_bland.operators.gate import DialGate
+from airflow_provider_bland.operators.gate import DialGate, callee_zones
 from airflow_provider_bland.tasks.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_provider_bland.triggers.pauses import PauseTrigger
 
@@ -27,7 +28,7 @@ BOTH_WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "d
 
 
 def task(number: str = HUMAN, *, retries: int = 0, store: Any = ..., **arguments: Any) -> Task:
-    arguments = {"task": "Ask how they are.", "poll_interval": 0.1, "callee_timezone": "Europe/Oslo", **arguments}
+    arguments = {"task": "Ask how they are.", "poll_interval": 0.1, **arguments}
 
     def make() -> SendCallOperator:
         return SendCallOperator(task_id="ring", phone_number=number, **arguments)
@@ -99,7 +100,7 @@ def test_a_wait_for_the_opening_is_one_trigger_that_only_sleeps(bland: Control) 
     assert deferred.method_name == "execute_when_due"
     assert deferred.timeout is None
     opens = datetime.fromtimestamp(deferred.trigger.until, UTC)
-    assert opens == CLOSED.next_opening(datetime.now(UTC), ["America/Los_Angeles", "Europe/Oslo"])
+    assert opens == CLOSED.next_opening(datetime.now(UTC), "America/Los_Angeles")
     assert ring.store is not None
     assert ring.store.values == {}
     assert bland.counts() == {}
@@ -158,7 +159,7 @@ def test_the_wait_of_a_killed_task_ends(bland: Control, mocker: Any) -> None:
 
 @BOTH_WAYS
 def test_a_closed_dial_may_be_skipped_or_fail(bland: Control, deferrable: bool) -> None:
-    with pytest.raises(AirflowSkipException, match=r"closed where .*0100 is \(America/Los_Angeles, Europe/Oslo\)"):
+    with pytest.raises(AirflowSkipException, match=r"closed where .*0100 is \(America/Los_Angeles\)"):
         task(calling_hours=CLOSED, on_closed="skip", deferrable=deferrable).run()
     with pytest.raises(BlandNotRungError, match="they open at 20") as raised:
         task(calling_hours=CLOSED, on_closed="fail", deferrable=deferrable, retries=3).run()
@@ -212,8 +213,37 @@ def test_where_the_zone_is_not_known_nobody_is_rung(
 
 
 def test_hours_that_are_always_open_need_no_zone(bland: Control) -> None:
-    assert task(calling_hours="always", callee_timezone=None).run()["outcome"] == "answered"
-    assert task(callee_timezone=None).run()["outcome"] == "answered"
+    bland.set(same_number_seconds=0)
+    assert task(calling_hours="always", on_closed="fail").run()["outcome"] == "answered"
+    assert task(NOWHERE, calling_hours="always", on_closed="fail", wait_for_completion=False).run()["call_id"]
+
+
+ZONES = {
+    # A number stands for every zone its area holds, and all evidence counts together.
+    ("+14155550100", None): {"America/Los_Angeles"},
+    ("+14155550100", "America/New_York"): {"America/Los_Angeles", "America/New_York"},
+    ("+12195550100", None): {"America/Chicago", "America/New_York"},
+    ("+4722123456", None): {"Europe/Oslo"},
+    (NOWHERE, None): set(),
+    (NOWHERE, "Europe/Oslo"): {"Europe/Oslo"},
+    ("+18005550100", None): set(),
+}
+
+
+@pytest.mark.parametrize(("number", "zone"), ZONES)
+def test_where_a_callee_may_be(number: str, zone: str | None) -> None:
+    assert ZONES[number, zone] <= set(callee_zones(number, zone))
+    assert bool(callee_zones(number, zone)) is bool(ZONES[number, zone])
+
+
+def test_the_hours_must_be_open_in_every_zone_the_callee_may_be_in(bland: Control) -> None:
+    now = datetime.now(UTC)
+    # Open at home only: in the zone the number says it is closed, or the other way round.
+    hour = now.astimezone(ZoneInfo("Asia/Kolkata")).hour
+    hours = CallingHours({"mon-sun": f"{hour:02}:00-{hour + 1:02}:00"}, stop_before=timedelta(0))
+    with pytest.raises(errors.BlandValidationError, match="at one time in all of America/Los_Angeles, Asia/Kolkata"):
+        task(calling_hours=hours, on_closed="fail", callee_timezone="Asia/Kolkata").run()
+    assert bland.counts() == {}
 
 
 BAD = {
