@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from airflow_stack import AirflowStack
+    from chaos_runs import Report
     from sandbox_process import SandboxProcess
 
 # Airflow believes in a lost component for this long; its own values (30 s and 300 s) would make tests wait as long.
@@ -21,6 +22,7 @@ HEALTH = {
     # How soon it sees that a deferral has lasted too long.
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "3",
 }
+REPORT = pytest.StashKey["Report"]()
 HASTY = "bland_hasty"
 """A connection that waits two seconds for a reply, not thirty."""
 
@@ -45,3 +47,36 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory, sandbox_process: San
     connections = {"bland_default": connection, HASTY: {**connection, "extra": {"read_timeout": 2}}}
     with AirflowStack(home, home / "dags", connections=connections, extra_env=HEALTH) as stack:
         yield stack
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell at the end what was done, and how often a phone rang."""
+    report = config.stash.get(REPORT, None)
+    if report is None or not report.lines:
+        return
+    terminalreporter.section("one intent, one ring")
+    terminalreporter.line("rings: expected | counted | what was done")
+    for line in report.lines:
+        note = f" ({line.note})" if line.note else ""
+        terminalreporter.line(
+            f"{line.expected:>15} | {line.counted:>7} | {'' if line.good else 'WRONG: '}{line.what}{note}"
+        )
+    wrong = sum(not line.good for line in report.lines)
+    terminalreporter.line(f"{len(report.lines)} scenarios, {wrong} of them wrong.")
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> Report:
+    """Where scenarios tell what they found; shown without `-s`."""
+    from chaos_runs import Report
+
+    terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
+
+    def say(text: str) -> None:
+        if terminal is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                terminal.ensure_newline()
+                terminal.line(text)
+
+    return pytestconfig.stash.setdefault(REPORT, Report(say))

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sandbox_process import SandboxProcess
 
 HERE = Path(__file__).parent
-REPORT = pytest.StashKey["Report"]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,39 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.airflow)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell at the end what was done, and how often a phone rang."""
-    report = config.stash.get(REPORT, None)
-    if report is None or not report.lines:
-        return
-    terminalreporter.section("one intent, one ring")
-    terminalreporter.line("rings: expected | counted | what was done")
-    for line in report.lines:
-        note = f" ({line.note})" if line.note else ""
-        terminalreporter.line(
-            f"{line.expected:>15} | {line.counted:>7} | {'' if line.good else 'WRONG: '}{line.what}{note}"
-        )
-    wrong = sum(not line.good for line in report.lines)
-    terminalreporter.line(f"{len(report.lines)} scenarios, {wrong} of them wrong.")
-
-
-@pytest.fixture(scope="session")
-def report(pytestconfig: pytest.Config) -> Report:
-    """Where scenarios tell what they found; shown without `-s`."""
-    from chaos_runs import Report
-
-    terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
-
-    def say(text: str) -> None:
-        if terminal is not None and capture is not None:
-            with capture.global_and_fixture_disabled():
-                terminal.ensure_newline()
-                terminal.line(text)
-
-    return pytestconfig.stash.setdefault(REPORT, Report(say))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sandbox_process import SandboxProcess
 
 HERE = Path(__file__).parent
-REPORT = pytest.StashKey["Report"]()
 CHAOS_DAGS = HERE.parent / "chaos" / "dags" / "chaos.py"
 # Airflow believes in a lost component for this long; its own values would make the scenarios wait for minutes.
 HEALTH = {
@@ -39,35 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.airflow)
             item.add_marker(pytest.mark.distributed)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell at the end what was done, and how often a phone rang."""
-    report = config.stash.get(REPORT, None)
-    if report is None or not report.lines:
-        return
-    terminalreporter.section("distributed: one intent, one ring")
-    for line in report.lines:
-        terminalreporter.line(str(line))
-    wrong = sum(not line.good for line in report.lines)
-    terminalreporter.line(f"{len(report.lines)} scenarios, {wrong} of them wrong.")
-
-
-@pytest.fixture(scope="session")
-def report(pytestconfig: pytest.Config) -> Report:
-    """Where scenarios tell what they found; shown without `-s`."""
-    from chaos_runs import Report
-
-    terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
-
-    def say(text: str) -> None:
-        if terminal is not None and capture is not None:
-            with capture.global_and_fixture_disabled():
-                terminal.ensure_newline()
-                terminal.line(text)
-
-    return pytestconfig.stash.setdefault(REPORT, Report(say))
 
 
 @pytest.fixture(scope="session")
