@@ -28,6 +28,8 @@ All errors of this provider, behind one door.
     ├── BlandCallFailedError          the outcome is in fail_on; no retries are used (also an AirflowFailException)
     ├── BlandCallTimeoutError         the deadline passed, the call was stopped; likewise
     ├── BlandNotRungError             nobody was rung: closed calling_hours, no time left; likewise
+    ├── BlandCampaignStoppedError     a campaign stopped itself; a clear goes on with it; likewise
+    ├── BlandCampaignFailedError      a campaign is over, but its counts are in fail_when; likewise
     └── BlandCallConflictError        this task instance has rung another number; likewise
 """
 
@@ -62,6 +64,8 @@ __all__ = [
     "BlandCallNotLiveError",
     "BlandCallStillActiveError",
     "BlandCallTimeoutError",
+    "BlandCampaignFailedError",
+    "BlandCampaignStoppedError",
     "BlandConnectionError",
     "BlandDoNotCallError",
     "BlandError",
@@ -139,6 +143,14 @@ class BlandUnsettledCallError(BlandAmbiguousError):
 
 class BlandAnalysisFailedError(BlandTaskError):
     """Calls were not analysed (``fail_when``). The next try asks only about those that were surely not charged."""
+
+
+class BlandCampaignStoppedError(BlandTaskError, AirflowFailException):
+    """A campaign stopped itself: too many failures, no balance, a spam block. Clearing the task goes on with it."""
+
+
+class BlandCampaignFailedError(BlandTaskError, AirflowFailException):
+    """A campaign is over and reported, but its counts meet a condition of ``fail_when``."""
 
 
 class BlandTaskKilledError(BlandTaskError):

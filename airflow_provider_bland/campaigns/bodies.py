@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS, call_body, is_given
+from airflow_provider_bland.api.jsonable import NotJsonError, jsonable
 from airflow_provider_bland.calls.intents import NAMESPACE
 
 # What Bland fills by itself (docs.bland.ai/tutorials/dynamic-data, docs.bland.ai/tutorials/pathways).
@@ -115,6 +112,35 @@ class CallTemplate:
                 "which is templated; call is not.)",
             )
 
+    def column_of(self, field: str) -> str | None:
+        """The column that a call argument is taken from."""
+        return self._columns.get(field)
+
+    def check_columns(self, columns: Iterable[str]) -> None:
+        """
+        See that the columns are there.
+
+        :param columns: of the recipients.
+        :raises BlandValidationError: names the one that is not.
+        """
+        there = list(columns)
+        for field, column in self._columns.items():
+            if column not in there:
+                raise BlandValidationError(
+                    "columns", f"takes {field!r} from {column!r}, which is no column of recipients: {', '.join(there)}."
+                )
+
+    def problem_of(self, row: Mapping[str, Any]) -> str | None:
+        """Why no call could be made from a row, if so; a few words without the row's text."""
+        for name, column in self._columns.items():
+            value = _cell(row.get(column))
+            try:
+                if is_given(value):
+                    checks.checked(name, CALL_FIELDS[name], value)
+            except BlandValidationError:
+                return f"column {column!r} holds what {name} does not take"
+        return None
+
     def data_of(self, row: Mapping[str, Any], number_column: str) -> dict[str, Any]:
         """
         What a recipient's calls need of its row; plain JSON.
@@ -123,10 +149,10 @@ class CallTemplate:
         """
         fields: dict[str, Any] = {}
         for name, column in self._columns.items():
-            value = _plain(row.get(column))
+            value = _cell(row.get(column))
             if is_given(value):
                 fields[name] = checks.checked(name, CALL_FIELDS[name], value)
-        variables = {name: _plain(value) for name, value in row.items() if name != number_column}
+        variables = {str(name): _cell(value) for name, value in row.items() if name != number_column}
         return {"variables": variables, "fields": fields} if fields else {"variables": variables}
 
     def body(self, number: str, data: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,17 +219,10 @@ def _answers_of(dynamic_data: Any) -> Iterator[str]:
                 yield str(answer["name"])
 
 
-def _plain(value: Any) -> Any:
+def _cell(value: Any) -> Any:
     """A cell as JSON can carry it: what a reader of tables makes of it may be anything."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
     try:
-        return json.loads(json.dumps(value, default=str, allow_nan=False))
-    except ValueError:
-        return str(value)
+        return jsonable(value)
+    except NotJsonError:
+        # NaN and NaT, which are how tables say "nothing", are the only values that differ from themselves.
+        return None if value != value else str(value)

@@ -22,6 +22,8 @@ from airflow_provider_bland.api.errors import BlandError
 CAMPAIGN: Final = "campaign.json"
 _SEGMENTS: Final = "segments"
 _SEGMENT: Final = re.compile(r"(\d{8})-(head|block)-([0-9a-f]+)\.json")
+_PAGES: Final = "pages"
+_CHUNKS: Final = ("results", "catalogues")
 VERSION: Final = 1
 
 
@@ -39,6 +41,9 @@ class Folder(Protocol):
 
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
+
+    def remove_all(self, below: str) -> None:
+        """Delete a folder with all its files, if it is there."""
 
 
 class LedgerConflictError(BlandError):
@@ -150,6 +155,12 @@ class Ledger:
             raise LedgerBrokenError(f"A file of this campaign's ledger is missing: {segment.name}. Nobody was rung.")
         return found
 
+    def forget(self) -> None:
+        """Remove all but the word that there was a campaign."""
+        self.clear()
+        for kind in (_PAGES, *_CHUNKS):
+            self._folder.remove_all(kind)
+
     def clear(self) -> None:
         """Remove what an execution left behind that died before the campaign began."""
         for segment in self._segments():
@@ -185,7 +196,7 @@ class Ledger:
 
     def write_page(self, number: int, page: Mapping[str, Any]) -> None:
         """Write a page of recipients, once."""
-        self._write(f"pages/{number:x}.json", page)
+        self._write(f"{_PAGES}/{number:x}.json", page)
 
     def read_page(self, number: int) -> dict[str, Any]:
         """
@@ -193,7 +204,7 @@ class Ledger:
 
         :raises LedgerBrokenError: if it is not there.
         """
-        found = self._read(f"pages/{number:x}.json")
+        found = self._read(f"{_PAGES}/{number:x}.json")
         if found is None:
             raise LedgerBrokenError(f"A page of this campaign's ledger is missing: {number:x}. Nobody was rung.")
         return found

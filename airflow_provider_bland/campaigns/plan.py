@@ -260,6 +260,11 @@ class Plan:
         """
         self.stopped = self.stopped or why
 
+    def go_on(self) -> None:
+        """What stopped the campaign has been seen to: earlier failures do not count any more."""
+        self.stopped, self.closing = "", None
+        self.breaker = Breaker(self.rules.stop_when)
+
     def suppress(self, numbers: Container[str]) -> None:
         """
         The suppression lists have changed.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from airflow_provider_bland.api import endpoints
+from airflow_provider_bland.api import clock, endpoints
 from airflow_provider_bland.api.errors import (
     BlandAuthError,
     BlandBalanceError,
@@ -124,7 +123,7 @@ class ManyCalls:
 
         async def one(place: int) -> None:
             nonlocal halted
-            at = time.time()
+            at = clock.now()
             try:
                 reply = await self._send(endpoints.send_call(bodies[place]), max_attempts=1)
                 answers[place] = Answer(at, call_id=str(reply["call_id"]))
@@ -136,7 +135,7 @@ class ManyCalls:
 
         tasks: list[asyncio.Task[None]] = []
         for place, moment in enumerate(moments):
-            while (wait := moment - time.time()) > 0 and not halted and not killed():  # noqa: ASYNC110
+            while (wait := moment - clock.now()) > 0 and not halted and not killed():  # noqa: ASYNC110
                 await asyncio.sleep(min(wait, _SLICE))
             await slots.acquire()
             if halted or killed():
@@ -148,7 +147,7 @@ class ManyCalls:
                 slots.release()
         if tasks:
             await asyncio.wait(tasks)
-        now = time.time()
+        now = clock.now()
         return [answer or Answer(now, sent=False) for answer in answers]
 
     # --- reading --------------------------------------------------------------------------------------------------

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api import clock
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
-from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.operators.halting import HaltsOnKill
 from airflow_provider_bland.tasks.arguments import one_of, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
-from airflow_provider_bland.tasks.sdk import BaseOperator
+from airflow_provider_bland.tasks.rendering import RendersAsWritten
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.deciding import Decision
@@ -32,7 +33,7 @@ class _Rows:
         return f"{len(self.rows)} rows"
 
 
-class CallCampaignOperator(BaseOperator):
+class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
     """
     Ring many people by the rules, in one task: one row of results for each row of the recipients.
 
@@ -54,6 +55,12 @@ class CallCampaignOperator(BaseOperator):
     :param key_column: column that names a recipient in the results. Default: the place of its row. Templated.
     :param region: country (``US``) of numbers without a country code. Templated.
     :param timezone_column: column with the callee's IANA time zone. Templated.
+    :param zone_of: a function that tells from a row (its state, its postal code) the callee's zone, or several.
+    :param trust_row_zone: what the row says about the zone replaces what the number says, rather than adding to it.
+    :param unknown_zone: ``intersection`` rings those of whom no zone is known while it is inside the hours in all zones
+        of their number's country. Default: they are not rung.
+    :param number_types: kinds of numbers to ring although they are refused by default: ``toll-free``, ``premium``,
+        ``shared-cost``, ``personal``, ``uan``.
     :param columns: argument of the call to the column it is taken from, row by row. Templated.
     :param variables: further variables for Bland's ``{{names}}``, the same for all. Templated.
     :param suppression: paths, and lists of numbers, of people who must not be rung. Templated.
@@ -99,6 +106,10 @@ class CallCampaignOperator(BaseOperator):
         key_column: str | None = None,
         region: str | None = None,
         timezone_column: str | None = None,
+        zone_of: Callable[[Mapping[str, Any]], Any] | None = None,
+        trust_row_zone: bool = False,
+        unknown_zone: Literal["intersection"] | None = None,
+        number_types: Sequence[str] = (),
         columns: dict[str, str] | None = None,
         variables: dict[str, Any] | None = None,
         suppression: Any = None,
@@ -132,6 +143,10 @@ class CallCampaignOperator(BaseOperator):
         self.key_column = key_column
         self.region = region
         self.timezone_column = timezone_column
+        self.zone_of = zone_of
+        self.trust_row_zone = trust_row_zone
+        self.unknown_zone = unknown_zone
+        self.number_types = tuple(number_types)
         self.columns = columns
         self.variables = variables
         self.suppression = suppression
@@ -154,30 +169,13 @@ class CallCampaignOperator(BaseOperator):
         self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
         self.settle_timeout = seconds("settle_timeout", settle_timeout)
         self.bland_conn_id = bland_conn_id
-        self._conductor: Conductor | None = None
-        self._hook: BlandHook | None = None
-        self._ti: Any = None
-        self._killed = False
 
-    def _do_render_template_fields(
-        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
-    ) -> None:
+    def _do_render_template_fields(self, parent: Any, template_fields: Iterable[str], *args: Any, **kw: Any) -> None:
         # A row's text is never rendered: whoever wrote it is not the author of the DAG. Nor are rows kept with the
         # task's rendered fields. So only a path is rendered here; rows of an XComArg are fetched when they are needed.
         if parent is self and not isinstance(self.recipients, str):
             template_fields = [name for name in template_fields if name != "recipients"]
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-
-    @property
-    def hook(self) -> BlandHook:
-        """The hook of this operator's connection."""
-        if self._hook is None:
-            self._hook = BlandHook(self.bland_conn_id)
-        return self._hook
-
-    def is_killed(self) -> bool:
-        """Whether the task has been told to end."""
-        return self._killed
+        super()._do_render_template_fields(parent, template_fields, *args, **kw)
 
     def rows_of(self, context: Context) -> Any:
         """The recipients: rows, or a path to them."""
@@ -202,44 +200,57 @@ class CallCampaignOperator(BaseOperator):
     def _carry_on(self, context: Context, over: list[str] | None) -> Any:
         self._ti = context["ti"]
         try:
+            self.refuse_unrendered()
             return self._conduct(context, over)
+        except BlandValidationError as error:
+            raise as_task_error(self.explained(error)) from None
         except BlandError as error:
             raise as_task_error(error) from error
         finally:
+            if self._killed:
+                # What was placed since the signal.
+                self.see_to_kill()
             if self._conductor is not None:
                 self._conductor.close()
 
     def _conduct(self, context: Context, over: list[str] | None) -> Any:
+        from airflow_provider_bland.operators.finishing import finish, result_of
         from airflow_provider_bland.operators.planning import Opening
 
-        conductor = self._conductor = Opening(self, context).conductor()
+        # Fails early on a connection that cannot work; and Airflow is not asked again while the task is idle.
+        self.hook.settings  # noqa: B018
+        opening = Opening(self, context)
+        self._conductor = conductor = opening.conductor()
+        if conductor is None:
+            return result_of(opening.manifest)
         while True:
-            conductor.collect(over)
-            decision = conductor.go_on()
-            if decision.done:
-                return self._finish(context, conductor)
-            if self.deferrable:
-                self._defer(conductor, decision)
+            self.raise_if_killed()
+            with self.idle():
+                conductor.collect(over)
+                conductor.settle()
+                decision = conductor.go_on()
+            self.raise_if_killed()
+            if decision.done or conductor.fatal is not None:
+                return finish(conductor, opening.folder, self.results_format)
+            self._defer(conductor, decision)
             self._wait(conductor, decision)
             over = None
-
-    def _finish(self, context: Context, conductor: Conductor) -> dict[str, Any]:
-        from airflow_provider_bland.operators.finishing import finish
-
-        return finish(conductor, self.results_path, self.results_format)
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
     def _defer(self, conductor: Conductor, decision: Decision) -> None:
+        if not self.deferrable:
+            return
         from airflow_provider_bland.triggers.campaigns import CampaignTrigger
 
+        live = list(conductor.live)
         self.defer(
             trigger=CampaignTrigger(
                 campaign=conductor.identity.key,
                 bland_conn_id=self.bland_conn_id,
-                call_ids=list(conductor.live),
-                enough=decision.wake_after,
-                wake_at=None if decision.wake_at is None else decision.wake_at.timestamp(),
+                call_ids=live,
+                enough=max(1, min(decision.wake_after, len(live))),
+                wake_at=conductor.wake_at(decision),
                 poll_interval=self.poll_interval,
                 wants_analysis=conductor.template.wants_analysis,
                 settle_timeout=self.settle_timeout,
@@ -250,15 +261,9 @@ class CallCampaignOperator(BaseOperator):
 
     def _wait(self, conductor: Conductor, decision: Decision) -> None:
         wait = self.poll_interval
-        if decision.wake_at is not None:
-            left = (decision.wake_at - datetime.now(UTC)).total_seconds()
-            wait = left if not conductor.live else min(wait, left)
-        pause(wait, self._raise_if_killed)
-
-    def _raise_if_killed(self) -> None:
-        if self._killed:
-            raise BlandTaskKilledError("The task was killed while its campaign was under way.")
-
-    def on_kill(self) -> None:
-        """Stop."""
-        self._killed = True
+        wake_at = conductor.wake_at(decision)
+        if wake_at is not None:
+            left = max(0.0, wake_at - clock.now())
+            wait = min(wait, left) if conductor.live else left
+        with self.idle():
+            pause(wait, self.raise_if_killed)

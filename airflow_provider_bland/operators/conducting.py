@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.calls import CallOutcome, is_finished
 from airflow_provider_bland.api.errors import (
     BlandAmbiguousError,
@@ -27,7 +27,7 @@ from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError
 from airflow_provider_bland.campaigns.plan import Plan
 from airflow_provider_bland.campaigns.report import ended_call, remember, result_row
 from airflow_provider_bland.campaigns.results import Results
-from airflow_provider_bland.exceptions import BlandTaskKilledError
+from airflow_provider_bland.operators.settling import Doubt, find, next_look
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.bodies import CallTemplate
@@ -35,14 +35,13 @@ if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.rules import Rules
     from airflow_provider_bland.hooks.bland import BlandHook
     from airflow_provider_bland.hooks.waves import Answer, ManyCalls
+    from airflow_provider_bland.operators.lists import Lists
 
 # Pages are numbered by their writer: two executions at once must not give the same number.
 _NUMBERS: Final = 1 << 52
 _BLOCK_SECONDS: Final = 3.0
 """So long a stretch of rings is intended at once: who of it cannot be found after a crash is unsettled."""
 _LARGEST_BLOCK: Final = 50
-# How far Bland's clock and ours may be apart.
-CLOCK_MARGIN: Final = 900.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,7 @@ class Conductor:
     :param identity: whose it is.
     :param hook: where to ring.
     :param killed: whether the task has been killed.
+    :param lists: who must not be rung, and who was rung by others.
     """
 
     def __init__(
@@ -100,16 +100,18 @@ class Conductor:
         hook: BlandHook,
         log: Any,
         killed: Callable[[], bool],
+        lists: Lists,
         reconcile_timeout: float = 60.0,
         on_ambiguous: str = "fail",
     ) -> None:
         self._ledger = ledger
-        self._rules = rules
+        self.rules = rules
         self.template = template
         self.identity = identity
         self._hook = hook
         self._log = log
         self._killed = killed
+        self.lists = lists
         self._reconcile_timeout = reconcile_timeout
         self._on_ambiguous = on_ambiguous
         self._many: ManyCalls | None = None
@@ -145,7 +147,7 @@ class Conductor:
 
     def end(self, ended: Ended) -> None:
         """Somebody about whom nothing more will happen."""
-        self.results.add(result_row(ended, str(self._rules.hours)))
+        self.results.add(result_row(ended, str(self.rules.hours)))
 
     def planned(self) -> None:
         """Everybody has been added or refused: from now on it is a campaign."""
@@ -160,24 +162,42 @@ class Conductor:
     def save(self) -> None:
         """Write everything down."""
         self.store_pages()
-        head = {"plan": self.plan.head(), "results": self.results.head(), "doubts": list(self.doubts.items())}
+        head = {
+            "plan": self.plan.head(),
+            "results": self.results.head(),
+            "doubts": list(self.doubts.items()),
+            "lists": self.lists.head(),
+        }
         self._ledger.snapshot(head)
         self._dirty = False
 
-    def load(self) -> None:
+    def begin(self) -> None:
+        """Make room for a new campaign, in which nobody is yet."""
+        self._ledger.clear()
+
+    def forget(self) -> None:
+        """The campaign has finished, and its results hold all there is to know: drop what else there is of it."""
+        self._ledger.forget()
+
+    def load(self, *, forgive: bool = False) -> None:
         """
         Go on from the ledger.
 
+        :param forgive: go on also if the campaign had been stopped: somebody has seen to it, and cleared the task.
         :raises LedgerBrokenError: if there is nothing to go on from.
         """
         head, blocks = self._ledger.load()
         if head is None:
             raise LedgerBrokenError("The ledger of this campaign has no snapshot, so it is not known who was rung.")
-        self.plan = Plan.load(self._rules, head["plan"], self._pages)
+        self.plan = Plan.load(self.rules, head["plan"], self._pages)
         self._renumber()
         self.results = Results.load(self._ledger, head["results"])
         self.doubts = dict(head["doubts"])
+        self.lists.load(head["lists"])
         self._replay(blocks)
+        if forgive and self.plan.stopped:
+            self._log.info("The campaign had been stopped (%s). It goes on.", self.plan.stopped)
+            self.plan.go_on()
 
     def _replay(self, blocks: Iterable[Mapping[str, Any]]) -> None:
         asked: dict[int, float] = {}
@@ -188,7 +208,7 @@ class Conductor:
                 asked.pop(said["row"], None)
                 self._take_in(said)
         self.doubts |= {row: at for row, at in asked.items() if row in self.plan.under_way}
-        now = datetime.now(UTC)
+        now = clock.utcnow()
         for row, recipient in list(self.plan.under_way.items()):
             if row not in self.doubts and "live" not in recipient.record:
                 # Chosen, but no request was made: the execution ended first.
@@ -205,6 +225,11 @@ class Conductor:
             for row, recipient in self.plan.under_way.items()
             if "live" in recipient.record
         }
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """Batches under way."""
+        return ()
 
     def _take_in(self, said: Mapping[str, Any]) -> None:
         """What came of one ring: the same now, and when the ledger is read again."""
@@ -245,12 +270,53 @@ class Conductor:
             elif is_finished(details):
                 self._ended(live[call_id], details)
 
+    def settle(self) -> None:
+        """
+        Look for the rings that may have happened.
+
+        :raises BlandError: if it is no use to look.
+        """
+        if not self.doubts:
+            return
+        people = {row: self.plan.under_way[row] for row in self.doubts}
+        doubts = {row: Doubt(one.number, one.attempts, self.doubts[row]) for row, one in people.items()}
+        try:
+            found = find(doubts, self.identity.key, set(self.live), self._hook, self.many)
+        except BlandError as error:
+            self._note(error)
+            if error.permanent:
+                raise
+            return
+        now = clock.now()
+        for row, (call_id, at) in found.items():
+            self._log.info("Found call %s, whose reply had been lost.", call_id)
+            self._take_in({"row": row, "at": at, "call": call_id})
+        for row, at in list(self.doubts.items()):
+            if now - at >= self._reconcile_timeout:
+                self._give_up(row)
+        self._dirty = self._dirty or len(self.doubts) < len(doubts)
+
+    def _give_up(self, row: int) -> None:
+        del self.doubts[row]
+        if self._on_ambiguous == "call_again":
+            self.plan.returned(row, clock.utcnow(), "its ring cannot be found")
+            return
+        why = f"its ring's reply was lost, and no call of it was found within {self._reconcile_timeout:g} s"
+        self.end(self.plan.lost(row, clock.utcnow(), why))
+
+    @property
+    def next_look(self) -> float | None:
+        """When to look again for rings that may have happened; epoch seconds."""
+        now = clock.now()
+        looks = [min(next_look(at, now), at + self._reconcile_timeout) for at in self.doubts.values()]
+        return max(min(looks), now + 1.0) if looks else None
+
     def _ended(self, row: int, details: Mapping[str, Any]) -> None:
         call = ended_call(details)
         recipient = self.plan.under_way[row]
         recipient.record.pop("live")
         remember(recipient, call)
-        at = datetime.fromtimestamp(min(call["ended"] or time.time(), time.time()), UTC)
+        at = datetime.fromtimestamp(min(call["ended"] or clock.now(), clock.now()), UTC)
         ended = self.plan.ended(row, at, CallOutcome(call["outcome"]), price=call["usd"])
         if ended is not None:
             self.end(ended)
@@ -264,9 +330,14 @@ class Conductor:
     # --- the wave -------------------------------------------------------------------------------------------------
 
     def go_on(self) -> Decision:
-        """Ring whoever is to be rung now. The decision that is returned rings nobody: it says what to wait for."""
+        """
+        Ring whoever is to be rung now.
+
+        :return: a decision that rings nobody: what to wait for. After a kill or a fatal error, the last one.
+        """
         while True:
-            decision = decide(self.plan, datetime.now(UTC))
+            self._dirty = self.lists.refresh(self.plan) or self._dirty
+            decision = decide(self.plan, clock.utcnow())
             for ended in decision.gone:
                 self.end(ended)
             if decision.ring or decision.gone or self._dirty:
@@ -275,10 +346,14 @@ class Conductor:
             if not decision.ring:
                 return decision
             self._ring(decision.ring)
-            if self._killed():
-                raise BlandTaskKilledError("The task was killed while it was ringing.")
-            if self.fatal is not None:
-                raise self.fatal
+            self.settle()
+            if self._killed() or self.fatal is not None:
+                return decision
+
+    def wake_at(self, decision: Decision) -> float | None:
+        """When to look again at the latest, epoch seconds."""
+        moments = [self.next_look, None if decision.wake_at is None else decision.wake_at.timestamp()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _ring(self, rings: Iterable[Ring]) -> None:
         said: list[dict[str, Any]] = []
@@ -286,13 +361,13 @@ class Conductor:
         halted = False
         while left and not halted:
             block, left = _cut(left)
-            self._ledger.block({"ask": [ring.recipient.row for ring in block], "at": time.time(), "said": said})
+            self._ledger.block({"ask": [ring.recipient.row for ring in block], "at": clock.now(), "said": said})
             answers = self._place(block)
             said = [self._said(ring.recipient, answer) for ring, answer in zip(block, answers, strict=True)]
             for entry in said:
                 self._take_in(entry)
             halted = not all(answer.sent for answer in answers) or self.fatal is not None
-        now = time.time()
+        now = clock.now()
         back = [{"row": ring.recipient.row, "at": now, "back": ""} for ring in left]
         for entry in back:
             self._take_in(entry)
@@ -305,7 +380,7 @@ class Conductor:
         ]
 
         def may_ring(place: int) -> bool:
-            return may_still_ring(self._rules, block[place].recipient, datetime.now(UTC))
+            return may_still_ring(self.rules, block[place].recipient, clock.utcnow())
 
         return self.many.place(bodies, [ring.at.timestamp() for ring in block], may_ring, self._killed)
 
@@ -330,6 +405,6 @@ class Conductor:
 
 def _cut(rings: list[Ring]) -> tuple[list[Ring], list[Ring]]:
     """The rings of the next few seconds, and the others."""
-    until = max(rings[0].at.timestamp(), time.time()) + _BLOCK_SECONDS
+    until = max(rings[0].at.timestamp(), clock.now()) + _BLOCK_SECONDS
     count = sum(ring.at.timestamp() < until for ring in rings[:_LARGEST_BLOCK])
     return rings[: max(count, 1)], rings[max(count, 1) :]

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.campaigns.bodies import CallTemplate
 from airflow_provider_bland.campaigns.buckets import Bucket
 from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError
+from airflow_provider_bland.campaigns.planning import Planner, Reading
 from airflow_provider_bland.campaigns.recipients import Recipient
 from airflow_provider_bland.campaigns.rules import Rules
 from airflow_provider_bland.operators.conducting import Conductor, Identity
+from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
+from airflow_provider_bland.operators.lists import History, Lists, Suppression, listed
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder
 from airflow_provider_bland.tasks.reading import read_rows
@@ -25,10 +30,11 @@ from airflow_provider_bland.tasks.store import CampaignPointer
 
 if TYPE_CHECKING:
     from airflow_provider_bland.operators.campaigns import CallCampaignOperator
-    from airflow_provider_bland.tasks.sdk import Context
+    from airflow_provider_bland.tasks.sdk import Context, ObjectStoragePath
 
 LEDGER: Final = "_campaign"
 """Folder of the ledger, beside the results."""
+_ROWS_BETWEEN: Final = 2000
 
 
 class Opening:
@@ -43,66 +49,102 @@ class Opening:
         self._operator = operator
         self._context = context
         self._ti = context["ti"]
-        self._template = CallTemplate(operator.call, operator.columns, operator.variables)
-        self._path = files.storage_path("results_path", operator.results_path)
+        self.template = CallTemplate(operator.call, operator.columns, operator.variables)
+        self._base = files.storage_path("results_path", operator.results_path)
         self._pointer = CampaignPointer(context)
+        self._max_tries = int(getattr(self._ti, "max_tries", 0) or 0)
+        self.folder = self._base
+        self.manifest: dict[str, Any] = {}
 
-    def conductor(self) -> Conductor:
-        """The campaign, planned, and as far as earlier executions have brought it."""
-        round_ = 0
-        key = campaign_key(self._ti, round_)
+    def conductor(self) -> Conductor | None:
+        """The campaign, planned, and as far as earlier executions have brought it; ``None`` if it has finished."""
+        round_ = self._last_round()
+        found = self._ledger_of(round_).campaign()
+        self._check_owner(found, round_)
+        # A clear raises the task instance's max_tries, a retry does not.
+        cleared = found is not None and self._max_tries > found["max_tries"]
+        if found is not None:
+            manifest = files.read_json(self.folder_of(round_) / MANIFEST) or {}
+            if manifest.get("campaign") == found["key"] and manifest.get("state") == FINISHED:
+                if not (cleared and self._operator.on_existing == "again"):
+                    self.folder, self.manifest = self.folder_of(round_), manifest
+                    return None
+                found, round_ = None, round_ + 1
+        self.folder = self.folder_of(round_)
+        started = clock.utcnow() if found is None else datetime.fromisoformat(found["started"])
+        ledger = self._ledger_of(round_)
+        identity = Identity(
+            key=campaign_key(self._ti, round_), dag_id=self._ti.dag_id, run_id=self._ti.run_id,
+            task_id=self._ti.task_id, map_index=-1 if self._ti.map_index is None else self._ti.map_index,
+            try_number=self._ti.try_number,
+        )  # fmt: skip
+        operator = self._operator
+        conductor = Conductor(
+            ledger, self._rules(started), self.template, identity, operator.hook, operator.log, operator.is_killed,
+            self._lists(round_, identity.key), operator.reconcile_timeout, operator.on_ambiguous,
+        )  # fmt: skip
+        if found is not None:
+            conductor.load(forgive=cleared)
+            return conductor
+        self._plan(conductor, started)
+        ledger.begin(
+            {
+                "key": identity.key, "dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id,
+                "map_index": identity.map_index, "started": started.isoformat(), "max_tries": self._max_tries,
+            }
+        )  # fmt: skip
+        self._pointer.save({"campaign": identity.key, "path": str(self._base), "round": round_})
+        return conductor
+
+    # --- whose ledger it is ---------------------------------------------------------------------------------------
+
+    def folder_of(self, round_: int) -> ObjectStoragePath:
+        """Where a round of this task instance's campaign is kept."""
+        return self._base / f"again-{round_}" if round_ else self._base
+
+    def _ledger_of(self, round_: int) -> Ledger:
+        return Ledger(StorageFolder(self.folder_of(round_) / LEDGER), secrets.token_hex(4))
+
+    def _last_round(self) -> int:
         pointer = self._pointer.load()
-        if pointer is not None and pointer["path"] != str(self._path):
+        round_ = pointer["round"] if pointer else 0
+        # The pointer is written after the ledger; and before Airflow 3.3 there is none.
+        while self._ledger_of(round_ + 1).campaign() is not None:
+            round_ += 1
+        return int(round_)
+
+    def _check_owner(self, found: Mapping[str, Any] | None, round_: int) -> None:
+        pointer = self._pointer.load()
+        if pointer is not None and pointer["path"] != str(self._base):
             raise BlandValidationError(
                 "results_path",
-                f"leads to {self._path}, but this task instance has begun its campaign in {pointer['path']}, and only "
-                "there is it known who was rung. Nobody was rung. Let the path render the same on every try (with "
-                "{{ ds }} or {{ run_id }}, not with the time of day).",
+                f"leads to {self._base}, but this task instance has begun its campaign in {pointer['path']}, and only "
+                "there is it known who was rung. Nobody was rung. Let the path render the same on every try: with "
+                "{{ ds }} or {{ run_id }}, not with the time of day.",
             )
-        ledger = Ledger(StorageFolder(self._path / LEDGER), secrets.token_hex(4))
-        found = ledger.campaign()
-        if found is not None and found["key"] != key:
+        if found is not None and found["key"] != campaign_key(self._ti, round_):
             raise BlandValidationError(
                 "results_path",
-                f"{self._path} holds another campaign ({found['dag_id']}, {found['task_id']}, {found['run_id']}, "
-                f"map index {found['map_index']}). Nobody was rung. Give each campaign a path of its own, with "
-                "{{ run_id }} and, in a mapped task, {{ ti.map_index }}.",
+                f"{self._base} holds another campaign (DAG {found['dag_id']}, task {found['task_id']}, run "
+                f"{found['run_id']}, map index {found['map_index']}). Nobody was rung. Give each campaign a path of "
+                "its own: with {{ run_id }} and, in a mapped task, {{ ti.map_index }}.",
             )
         if found is None and pointer is not None:
             raise LedgerBrokenError(
-                f"This task instance has begun a campaign in {self._path}, but its ledger is not there any more, so it "
-                "is not known who was rung. Nobody was rung now. Bring the folder back; or, if you are sure that "
-                "nobody can be rung twice, delete the task's state 'bland_campaign' and clear the task."
+                f"This task instance has begun a campaign in {self._base}, but its ledger is not there any more, so it "
+                "is not known who was rung. Nobody was rung now. Bring the folder back. Or, if you are sure that "
+                "nobody can be rung twice, delete 'bland_campaign' from the task's state store and clear the task."
             )
-        started = datetime.now(UTC) if found is None else datetime.fromisoformat(found["started"])
-        rules = self._rules(started)
-        identity = Identity(
-            key=key,
-            dag_id=self._ti.dag_id,
-            run_id=self._ti.run_id,
-            task_id=self._ti.task_id,
-            map_index=-1 if self._ti.map_index is None else self._ti.map_index,
-            try_number=self._ti.try_number,
-        )
+
+    def _lists(self, round_: int, key: str) -> Lists:
         operator = self._operator
-        conductor = Conductor(
-            ledger, rules, self._template, identity, operator.hook, operator.log, operator.is_killed,
-            operator.reconcile_timeout, operator.on_ambiguous,
+        history = [*listed("history", operator.history), *(self.folder_of(one) for one in range(round_))]
+        return Lists(
+            Suppression(operator.suppression, operator.number_column, operator.region),
+            History(history, operator.contact_limits), key,
         )  # fmt: skip
-        if found is not None:
-            conductor.load()
-            return conductor
-        rules.hours.check(started)
-        ledger.clear()
-        self._plan(conductor)
-        ledger.begin(
-            {
-                "key": key, "dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id,
-                "map_index": identity.map_index, "started": started.isoformat(),
-            }
-        )  # fmt: skip
-        self._pointer.save({"campaign": key, "path": str(self._path), "round": round_})
-        return conductor
+
+    # --- a new one ------------------------------------------------------------------------------------------------
 
     def _rules(self, started: datetime) -> Rules:
         operator = self._operator
@@ -112,7 +154,7 @@ class Opening:
                 finish_by = parse_start_time(operator.finish_by)
             except ValueError as error:
                 raise BlandValidationError("finish_by", str(error)) from None
-        duration = self._template.max_duration
+        duration = self.template.max_duration
         return Rules(
             hours=operator.calling_hours, started=started, finish_by=finish_by, max_attempts=operator.max_attempts,
             redial=operator.redial, contact_limits=operator.contact_limits, budget=operator.budget,
@@ -121,53 +163,55 @@ class Opening:
             **({} if duration is None else {"max_duration": duration}),
         )  # fmt: skip
 
-    # --- recipients -----------------------------------------------------------------------------------------------
-
-    def _plan(self, conductor: Conductor) -> None:
-        from airflow_provider_bland.api.phone import to_e164
-
-        operator = self._operator
-        seen: dict[str, int] = {}
+    def _plan(self, conductor: Conductor, started: datetime) -> None:
+        operator, template = self._operator, self.template
+        operator.calling_hours.check(started)
+        conductor.begin()
+        reading = Reading(
+            number_column=operator.number_column, key_column=operator.key_column,
+            timezone_column=operator.timezone_column, minutes_column=template.column_of("max_duration"),
+            zone_of=operator.zone_of, region=operator.region, number_types=operator.number_types,
+            unknown_zone=operator.unknown_zone, trust_row_zone=operator.trust_row_zone,
+        )  # fmt: skip
+        planner = Planner(
+            conductor.plan, reading, data_of=lambda row: template.data_of(row, operator.number_column),
+            suppression=conductor.lists.suppressed(), history=conductor.lists.rings(),
+        )  # fmt: skip
         columns: dict[str, None] = {}
         for place, row in enumerate(self._rows()):
-            columns |= dict.fromkeys(row)
-            key = str(row.get(operator.key_column)) if operator.key_column else str(place)
-            recipient = Recipient(place, key, "")
-            try:
-                recipient.number = to_e164(row.get(operator.number_column))
-            except ValueError as error:
-                conductor.end(conductor.plan.refuse(recipient, Bucket.INVALID_NUMBER, str(error)))
-                continue
-            if recipient.number in seen:
-                why = f"row {seen[recipient.number]} has the same number"
-                conductor.end(conductor.plan.refuse(recipient, Bucket.DUPLICATE, why))
-                continue
-            seen[recipient.number] = place
-            recipient.zones = self._zones(row, recipient.number)
-            recipient.data = self._template.data_of(row, operator.number_column)
-            if (ended := conductor.plan.add(recipient)) is not None:
+            if not place:
+                template.check_columns(map(str, row))
+            columns |= dict.fromkeys(map(str, row))
+            problem = template.problem_of(row)
+            if problem is None:
+                ended = planner.take(row)
+            else:
+                key = row.get(operator.key_column) if operator.key_column else None
+                recipient = Recipient(place, str(place if key is None else key), "")
+                ended = conductor.plan.refuse(recipient, Bucket.REFUSED, problem)
+            if ended is not None:
                 conductor.end(ended)
-            conductor.store_pages()
-        if not columns:
-            raise BlandValidationError("recipients", "is empty: there is nobody to ring.")
-        self._template.check_variables(columns)
+            if place % _ROWS_BETWEEN == 0:
+                conductor.store_pages()
+                operator.raise_if_killed()
+        planner.finish()
+        template.check_variables(columns)
         conductor.planned()
-
-    def _zones(self, row: Mapping[str, Any], number: str) -> tuple[str, ...]:
-        import phonenumbers
-        from phonenumbers.timezone import time_zones_for_number
-
-        column = self._operator.timezone_column
-        if column and row.get(column):
-            return (str(row[column]),)
-        return tuple(sorted(time_zones_for_number(phonenumbers.parse(number))))
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         source = self._operator.rows_of(self._context)
-        if isinstance(source, Iterable) and not isinstance(source, str | Mapping):
-            yield from source
-            return
-        yield from read_rows(files.storage_path("recipients", source), argument="recipients")
+        source = str(source) if isinstance(source, os.PathLike) else source
+        if isinstance(source, Mapping) or not isinstance(source, Iterable | str) or isinstance(source, bytes):
+            raise BlandValidationError(
+                "recipients", f"must be rows (dicts) or a path to them, not {type(source).__name__}."
+            )
+        rows = read_rows(files.storage_path("recipients", source), argument="recipients") if isinstance(
+            source, str
+        ) else source  # fmt: skip
+        for place, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise BlandValidationError("recipients", f"row {place} is {type(row).__name__}, not a dict.")
+            yield row
 
 
 def campaign_key(ti: Any, round_: int) -> str:

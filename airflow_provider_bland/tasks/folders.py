@@ -49,5 +49,10 @@ class StorageFolder:
         """Delete a file, if it is there."""
         files.remove(self.path / name)
 
+    def remove_all(self, below: str) -> None:
+        """Delete a folder with all its files, if it is there."""
+        with suppress(FileNotFoundError):
+            self._fs.rm(self._full(below), recursive=True)
+
     def _full(self, name: str) -> str:
         return f"{self.path.path.rstrip('/')}/{name}"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_bland.api import endpoints
+from airflow_provider_bland.api import clock, endpoints
 from airflow_provider_bland.api.batches import batch_logs, progress_of, stop_batch
 from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.errors import BlandAuthError, BlandError, BlandPermissionError
@@ -114,7 +113,7 @@ class CampaignTrigger(KillGuard):
                 raise result
 
     async def _until(self, moment: float) -> None:
-        while (left := moment - time.time()) > 0:  # noqa: ASYNC110 - the wall clock is nobody's event
+        while (left := moment - clock.now()) > 0:  # noqa: ASYNC110 - the wall clock is nobody's event
             await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
     # --- calls ----------------------------------------------------------------------------------------------------
@@ -153,7 +152,7 @@ class CampaignTrigger(KillGuard):
     async def _batch(self, batch_id: str, send: Callable[..., Awaitable[Any]]) -> None:
         interval, stopped = self.poll_interval, False
         while True:
-            if not stopped and self.stop_batches_at is not None and time.time() >= self.stop_batches_at:
+            if not stopped and self.stop_batches_at is not None and clock.now() >= self.stop_batches_at:
                 stopped = await self._stopped(batch_id, send)
             try:
                 log = (await send(batch_logs(batch_id, 100, 0), max_attempts=1))["data"]
@@ -165,7 +164,7 @@ class CampaignTrigger(KillGuard):
                     return
             until_stop = interval
             if not stopped and self.stop_batches_at is not None:
-                until_stop = max(0.0, min(interval, self.stop_batches_at - time.time()))
+                until_stop = max(0.0, min(interval, self.stop_batches_at - clock.now()))
             await asyncio.sleep(until_stop)
             interval = min(interval * 1.25, _RAREST * self.poll_interval)
 

@@ -1,0 +1,162 @@
+"""What a campaign's task does when it is told to end: if a user wants that, everybody on the phone is hung up on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_bland.api import endpoints
+from airflow_provider_bland.api.batches import stop_batch
+from airflow_provider_bland.api.calls import is_finished
+from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
+from airflow_provider_bland.exceptions import BlandTaskKilledError
+from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.hooks.calls import KILL_TIMEOUT
+from airflow_provider_bland.tasks.sdk import BaseOperator
+from airflow_provider_bland.tasks.states import Standing, StateQuestion, standing
+from airflow_provider_bland.tasks.successor import hang_up_later
+
+if TYPE_CHECKING:
+    from airflow_provider_bland.api.settings import BlandSettings
+    from airflow_provider_bland.operators.conducting import Conductor
+
+# Airflow ends a killed task within five seconds.
+_FIRST_ANSWER: Final = 1.0
+_LATER_ANSWER: Final = 3.0
+_LAST_SECONDS: Final = 15.0
+_AT_ONCE: Final = 24
+_QUEUED: Final = frozenset({"new", "queued", "allocated"})
+
+
+class HaltsOnKill(BaseOperator):
+    """An operator whose calls are stopped when a user kills the task. A shutdown, a retry, a clear do not stop them."""
+
+    bland_conn_id: str
+    stop_on_kill: str
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._hook: BlandHook | None = None
+        self._conductor: Conductor | None = None
+        self._ti: Any = None
+        self._killed = False
+        self._is_idle = False
+        self._question: StateQuestion | None = None
+        self._standing: Standing | None = None
+        self._stopped: set[str] = set()
+
+    @property
+    def hook(self) -> BlandHook:
+        """The hook of this operator's connection."""
+        if self._hook is None:
+            self._hook = BlandHook(self.bland_conn_id)
+        return self._hook
+
+    def is_killed(self) -> bool:
+        """Whether the task has been told to end."""
+        return self._killed
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        """Around what says nothing to Airflow, so that a kill can be seen to in the middle of it."""
+        self._is_idle = True
+        try:
+            yield
+        finally:
+            self._is_idle = False
+
+    def on_kill(self) -> None:
+        """
+        Hang up if a user has killed the task.
+
+        A worker that is shut down leaves the task instance running in Airflow's database, and a retry or a clear goes
+        on with the campaign: then the calls go on too. If Airflow does not answer, nobody has said they are to end.
+        """
+        self._killed = True
+        if self._is_idle:
+            # What is waited for just now, Bland's reply to a request for a call, is taken in when it comes.
+            self._halt(_FIRST_ANSWER)
+
+    def raise_if_killed(self) -> None:
+        """
+        See to a kill.
+
+        :raises BlandTaskKilledError: if the task has been told to end.
+        """
+        if self._killed:
+            self.see_to_kill()
+            raise BlandTaskKilledError("The task was killed while its campaign was under way.")
+
+    def see_to_kill(self) -> None:
+        """Go on until it is clear what becomes of the calls, or Airflow ends this process."""
+        end = time.monotonic() + _LAST_SECONDS
+        while not self._halt(_LATER_ANSWER) and time.monotonic() < end:
+            time.sleep(0.5)
+
+    def _halt(self, seconds: float) -> bool:
+        """Stop what is to be stopped; whether nothing is left to do."""
+        conductor = self._conductor
+        if conductor is None or self._ti is None or self.stop_on_kill == "none":
+            return True
+        if self._standing in (None, Standing.UNKNOWN):
+            if self._question is None:
+                self._question = StateQuestion(self._ti)
+            self._standing = standing(self._question.ask(seconds))
+            if self._standing is Standing.GOES_ON:
+                self.log.warning(
+                    "Told to end, but the task is not over: a shutdown, a retry, or a clear. The campaign's calls are "
+                    "left as they are, and the next try goes on with them."
+                )
+        if self._standing is not Standing.OVER:
+            return self._standing is Standing.GOES_ON
+        left = [name for name in (*conductor.batches, *conductor.live) if name not in self._stopped]
+        if left:
+            done = stop_all(self.hook.settings, left, set(conductor.batches), self.stop_on_kill == "queued")
+            self._stopped |= {name for name, ended in done.items() if ended}
+            self.log.warning("The task was killed; of %d calls of the campaign, %d were stopped.", len(left), len(done))
+            for call_id in [name for name, ended in done.items() if not ended and name not in conductor.batches]:
+                # Airflow ends this process in a few seconds.
+                if hang_up_later(self.hook.settings, call_id):
+                    self._stopped.add(call_id)
+        return all(name in self._stopped for name in left)
+
+
+def stop_all(settings: BlandSettings, names: list[str], batches: set[str], queued_only: bool) -> Mapping[str, bool]:
+    """
+    Stop batches and calls, many at once, one attempt each, within a few seconds.
+
+    :param names: ids of batches, first, and of calls.
+    :param batches: which of them are batches.
+    :param queued_only: leave those alone who are on the phone.
+    :return: by id, whether there is nothing left to stop.
+    """
+    from airflow_provider_bland.api.transport import SyncTransport
+
+    def stop(name: str) -> bool:
+        transport = SyncTransport(settings)
+        try:
+            if name in batches:
+                transport.send(stop_batch(name), max_attempts=1, timeout=KILL_TIMEOUT)
+                return True
+            if queued_only:
+                call = transport.send(endpoints.get_call(name), max_attempts=1, timeout=KILL_TIMEOUT)
+                if is_finished(call) or call.get("queue_status") not in _QUEUED:
+                    return True
+            transport.send(endpoints.stop_call(name), max_attempts=1, timeout=KILL_TIMEOUT)
+        except (BlandCallNotLiveError, BlandNotFoundError):
+            return True
+        except BlandError:
+            return False
+        finally:
+            transport.close()
+        return True
+
+    return dict(zip(names, _in_threads(stop, names), strict=True))
+
+
+def _in_threads(work: Callable[[str], bool], names: list[str]) -> list[bool]:
+    with ThreadPoolExecutor(min(_AT_ONCE, len(names)), thread_name_prefix="bland-stop") as pool:
+        return list(pool.map(work, names))

@@ -1,0 +1,234 @@
+"""Who must not be rung, and who was rung by earlier campaigns: read from files, and again when those have changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_bland.api import clock
+from airflow_provider_bland.api.checks import from_template
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
+from airflow_provider_bland.api.fields import is_given
+from airflow_provider_bland.campaigns.suppression import SuppressionList
+from airflow_provider_bland.tasks import files
+from airflow_provider_bland.tasks.reading import read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_bland.campaigns.limits import ContactLimit
+    from airflow_provider_bland.campaigns.plan import Plan
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
+
+_HISTORY_EVERY: Final = 900.0
+"""Seconds between looks at what earlier campaigns have left behind: there may be thousands of files."""
+_TABLES: Final = (".jsonl", ".ndjson", ".csv", ".parquet", ".jsonl.gz", ".csv.gz", ".txt")
+_RESULTS: Final = ("results.jsonl", "results.csv", "results.parquet")
+_COLUMNS: Final = ("phone_number", "phone", "mobile", "number", "msisdn", "telephone")
+
+
+class Suppression:
+    """
+    Everybody who must not be rung.
+
+    :param entries: paths of files, or of folders of files, and lists of numbers.
+    :param number_column: preferred column of a file that has several.
+    :param region: country of numbers without a country code.
+    """
+
+    def __init__(self, entries: Any, number_column: str, region: str | None) -> None:
+        self._number_column = number_column
+        self._region = region
+        self._numbers: list[Any] = []
+        self._paths: list[ObjectStoragePath] = []
+        for entry in listed("suppression", entries):
+            if isinstance(entry, str | os.PathLike):
+                self._paths.append(files.storage_path("suppression", str(entry)))
+            elif isinstance(entry, Iterable) and not isinstance(entry, Mapping):
+                self._numbers += list(entry)
+            else:
+                raise BlandValidationError(
+                    "suppression", f"each entry is a path, or a list of numbers, not {type(entry).__name__}."
+                )
+
+    def state(self) -> str:
+        """What the files are like now; another text means that they have changed."""
+        return json.dumps([_state_of(path) for path in self._paths])
+
+    def read(self) -> SuppressionList:
+        """
+        Read everything.
+
+        :raises BlandValidationError: if a file is not there or cannot be read. An empty list must be said to be one.
+        """
+        found = SuppressionList(self._region)
+        found.add(self._numbers)
+        for path in self._paths:
+            for file in _files_of(path, "suppression"):
+                for number, row in enumerate(_rows_of(file)):
+                    if not number:
+                        # A list without a head begins with a number.
+                        found.add(row)
+                    found.add(self._cells(row))
+        return found
+
+    def _cells(self, row: Mapping[str, Any]) -> Iterable[Any]:
+        names = {str(name).strip().lower(): name for name in row}
+        for wanted in (self._number_column.lower(), *_COLUMNS):
+            if wanted in names:
+                return (row[names[wanted]],)
+        return row.values()
+
+
+class History:
+    """
+    Rings of earlier campaigns.
+
+    :param entries: folders of results, or folders above them.
+    :param limits: what the rings are counted for.
+    """
+
+    def __init__(self, entries: Any, limits: Sequence[ContactLimit]) -> None:
+        self._limits = limits
+        self._paths = [files.storage_path("history", str(entry)) for entry in listed("history", entries)]
+
+    @property
+    def counts(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self._paths and self._limits)
+
+    def state(self) -> str:
+        """What the files are like now; another text means that they have changed."""
+        return json.dumps([[str(file), _state_of(file)] for path in self._paths for file in _results_below(path)])
+
+    def read(self, now: float, without: str = "") -> dict[str, list[float]]:
+        """
+        Read the rings that limits count.
+
+        :param without: key of a campaign whose rings are left out: our own.
+        :return: number (E.164) to moments, epoch seconds.
+        """
+        oldest = now - max(limit.seconds for limit in self._limits)
+        found: dict[str, list[float]] = {}
+        for path in self._paths:
+            for file in _results_below(path):
+                manifest = files.read_json(file.parent / "manifest.json") or {}
+                if manifest.get("campaign") == without or manifest.get("last_ring", now) < oldest:
+                    continue
+                for row in read_rows(file, argument="history", guarded_cells=True):
+                    for at in _moments(row.get("rung_at")):
+                        if at >= oldest:
+                            found.setdefault(str(row.get("phone_number")), []).append(at)
+        return found
+
+
+class Lists:
+    """
+    Both, for one campaign, from wake to wake: what has not changed is not read again.
+
+    :param campaign: key of the campaign; its own rings are no history.
+    """
+
+    def __init__(self, suppression: Suppression, history: History, campaign: str) -> None:
+        self._suppression = suppression
+        self._history = history
+        self._campaign = campaign
+        self._seen: dict[str, Any] = {"suppression": "", "history": "", "at": 0.0}
+
+    def head(self) -> dict[str, Any]:
+        """What the snapshot holds of them."""
+        return self._seen
+
+    def load(self, head: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`head` returned."""
+        self._seen = dict(head)
+
+    def suppressed(self) -> SuppressionList:
+        """Everybody who must not be rung now."""
+        # Before, not after: what changes while it is read is read again.
+        self._seen["suppression"] = self._suppression.state()
+        return self._suppression.read()
+
+    def rings(self) -> dict[str, list[float]]:
+        """Rings of other campaigns that limits count."""
+        self._seen["at"] = clock.now()
+        if not self._history.counts:
+            return {}
+        self._seen["history"] = self._history.state()
+        return self._history.read(clock.now(), self._campaign)
+
+    def refresh(self, plan: Plan) -> bool:
+        """Tell the plan what has changed; whether anything has."""
+        changed = False
+        if self._suppression.state() != self._seen["suppression"]:
+            plan.suppress(self.suppressed())
+            changed = True
+        if self._history.counts and clock.now() - self._seen["at"] >= _HISTORY_EVERY:
+            if self._history.state() != self._seen["history"]:
+                plan.note_rings(self.rings())
+            self._seen["at"] = clock.now()
+            changed = True
+        return changed
+
+
+def _moments(value: Any) -> Iterator[float]:
+    value = from_template(value)
+    for text in value if isinstance(value, list) else ():
+        yield datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp()
+
+
+def listed(argument: str, entries: Any) -> list[Any]:
+    """Entries of an argument that is a path or a list of them; a template may have written the list as JSON."""
+    entries = from_template(entries)
+    if not is_given(entries):
+        return []
+    if isinstance(entries, str | os.PathLike):
+        return [entries]
+    if not isinstance(entries, Iterable) or isinstance(entries, Mapping):
+        raise BlandValidationError(argument, f"must be a path, or a list of them, not {type(entries).__name__}.")
+    return list(entries)
+
+
+def _state_of(path: ObjectStoragePath) -> Any:
+    fs = files.filesystem(path)
+    fs.invalidate_cache(files.parent_of(path.path))
+    try:
+        if fs.isdir(path.path):
+            return [[entry["name"], *_marks(entry)] for entry in sorted(fs.ls(path.path), key=lambda one: one["name"])]
+        return _marks(fs.info(path.path))
+    except FileNotFoundError:
+        return None
+
+
+def _marks(entry: Mapping[str, Any]) -> list[str]:
+    return [str(entry.get(name)) for name in ("size", "mtime", "LastModified", "ETag", "etag", "last_modified")]
+
+
+def _files_of(path: ObjectStoragePath, argument: str) -> list[ObjectStoragePath]:
+    fs = files.filesystem(path)
+    if not fs.isdir(path.path):
+        return [path]
+    return [path / name for name in files.list_files(path) if name.endswith(_TABLES)]
+
+
+def _rows_of(file: ObjectStoragePath) -> Iterator[dict[str, Any]]:
+    file_format = "csv" if file.name.endswith(".txt") else None
+    yield from read_rows(file, argument="suppression", file_format=file_format)
+
+
+def _results_below(path: ObjectStoragePath) -> list[ObjectStoragePath]:
+    fs = files.filesystem(path)
+    fs.invalidate_cache(path.path)
+    try:
+        names = fs.find(path.path)
+    except FileNotFoundError:
+        raise BlandError(f"history: there is no folder {path}.") from None
+    root = path.path.rstrip("/")
+    return [
+        path / str(name).removeprefix(root).lstrip("/")
+        for name in sorted(names)
+        if str(name).rpartition("/")[2] in _RESULTS
+    ]

@@ -1,0 +1,99 @@
+"""Rings whose reply was lost, found again through Bland's list: by metadata, or row by row where rows hide it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_bland.api.calls import call_id_of
+from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.times import parse_timestamp
+from airflow_provider_bland.calls.intents import NAMESPACE
+
+if TYPE_CHECKING:
+    from airflow_provider_bland.hooks.bland import BlandHook
+    from airflow_provider_bland.hooks.waves import ManyCalls
+
+# How far Bland's clock and ours may be apart.
+_CLOCK_MARGIN: Final = 900.0
+# Looks at the list, seconds after the ring: a call may appear late.
+_LOOKS: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """
+    A ring that may have happened.
+
+    :param number: E.164.
+    :param attempt: which of the recipient's rings it is.
+    :param at: epoch seconds when it was intended.
+    """
+
+    number: str
+    attempt: int
+    at: float
+
+
+def next_look(at: float, now: float) -> float:
+    """When to look again for a ring of ``at``, epoch seconds."""
+    return next((at + look for look in _LOOKS if at + look > now), now + _LOOKS[-1])
+
+
+def find(
+    doubts: Mapping[int, Doubt], campaign: str, known: set[str], hook: BlandHook, many: ManyCalls
+) -> dict[int, tuple[str, float]]:
+    """
+    Look for calls.
+
+    :param doubts: by row.
+    :param campaign: key in the calls' metadata.
+    :param known: ids of calls whose recipient is known.
+    :return: by row, the call's id and when it was created.
+    :raises BlandError: if the list, or a call in it, cannot be read.
+    """
+    found: dict[int, tuple[str, float]] = {}
+    hidden: list[str] = []
+    tails = {_tail(doubt.number) for doubt in doubts.values()}
+    since = datetime.fromtimestamp(min(doubt.at for doubt in doubts.values()) - _CLOCK_MARGIN, UTC)
+    for row in hook.iter_calls({"start_date": since}):
+        call_id = call_id_of(row)
+        if call_id is None or call_id in known:
+            continue
+        if isinstance(row.get("metadata"), Mapping) and row["metadata"]:
+            _match(row, call_id, campaign, doubts, found)
+        elif not row.get("to") or _tail(row["to"]) in tails:
+            hidden.append(call_id)
+    for call_id, details in many.details(hidden).items() if hidden else ():
+        if isinstance(details, BlandError):
+            if details.status_code == 404:
+                continue
+            raise details
+        _match(details, call_id, campaign, doubts, found)
+    return found
+
+
+def _match(
+    call: Mapping[str, Any],
+    call_id: str,
+    campaign: str,
+    doubts: Mapping[int, Doubt],
+    found: dict[int, tuple[str, float]],
+) -> None:
+    variables = call.get("variables")
+    for metadata in (call.get("metadata"), variables.get("metadata") if isinstance(variables, Mapping) else None):
+        ours = metadata.get(NAMESPACE) if isinstance(metadata, Mapping) else None
+        if not isinstance(ours, Mapping) or ours.get("campaign") != campaign:
+            continue
+        row = ours.get("row")
+        if isinstance(row, int) and row in doubts and ours.get("attempt") == doubts[row].attempt:
+            created = parse_timestamp(call.get("created_at"))
+            found[row] = (call_id, created.timestamp() if created else doubts[row].at)
+        return
+
+
+def _tail(number: Any) -> str:
+    """The last digits: Bland shows some numbers without their country code."""
+    return "".join(character for character in str(number) if character.isdigit())[-10:]
