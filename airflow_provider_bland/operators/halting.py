@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.batches import stop_batch
 from airflow_provider_bland.api.calls import is_finished
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
+from airflow_provider_bland.api.parallel import in_order
 from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.hooks.calls import KILL_TIMEOUT
@@ -154,9 +154,4 @@ def stop_all(settings: BlandSettings, names: list[str], batches: set[str], queue
             transport.close()
         return True
 
-    return dict(zip(names, _in_threads(stop, names), strict=True))
-
-
-def _in_threads(work: Callable[[str], bool], names: list[str]) -> list[bool]:
-    with ThreadPoolExecutor(min(_AT_ONCE, len(names)), thread_name_prefix="bland-stop") as pool:
-        return list(pool.map(work, names))
+    return dict(in_order(stop, names, min(_AT_ONCE, len(names)), ahead=1))
