@@ -76,12 +76,12 @@ class CallDialler(CallWaiter):
         self._raise_if_killed()
         details = placed.details
         if details is not None and placed.final:
-            return self._conclude(context, details, may_redial=False)
+            return self._conclude(context, details, may_redial=False, counted=True)
         if not self.wait_for_completion and not (details and is_finished(details)):
             return {"call_id": placed.call_id, "outcome": None}
         watch = CallWatch(wants_analysis=self._wants_analysis, settle_timeout=self.settle_timeout)
         if details is not None and watch.saw(details, time.monotonic()):
-            return self._conclude(context, details)
+            return self._conclude(context, details, counted=placed.counted)
         deadline = min(self._deadline_of(body, placed.record.intent_at), self._execution_deadline())
         if deferrable:
             self._defer(placed.call_id, deadline)
@@ -131,6 +131,7 @@ class CallDialler(CallWaiter):
             self.defer(trigger=PauseTrigger(until), method_name="execute_when_due")
         if until - time.time() > _LONG_FOR_A_WORKER:
             self.log.warning("This wait holds a worker slot. deferrable=True would give it back.")
-        while (left := until - time.time()) > 0:
-            # By the clock on the wall, which may be set meanwhile.
-            pause(min(left, 60.0), self._raise_if_killed)
+        with self._idle():
+            while (left := until - time.time()) > 0:
+                # By the clock on the wall, which may be set meanwhile.
+                pause(min(left, 60.0), self._raise_if_killed)

@@ -25,6 +25,7 @@ from airflow_provider_bland.calls.intents import (
 )
 from airflow_provider_bland.exceptions import BlandCallConflictError, BlandUnsettledCallError
 from airflow_provider_bland.operators.finding import CallFinder, FoundCall
+from airflow_provider_bland.tasks import metrics
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.store import IntentStore
@@ -52,12 +53,14 @@ class PlacedCall:
 
     :param details: if it was looked at.
     :param final: it has ended, and nobody may be rung again whatever ``redial_on`` says.
+    :param counted: an earlier execution has seen its end, and has counted it.
     """
 
     call_id: str
     record: CallRecord
     details: dict[str, Any] | None = None
     final: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,9 @@ class CallPlacer:
         if found is not None:
             if record is None:
                 found = self._finder.later_round(found)
+            else:
+                # The execution that placed it did not live to count it.
+                metrics.call_placed()
             return self._examine(found.call_id, self._adopted(found), found.details)
         if step is not FirstStep.LOOK_ONCE:
             return self._unsettled(record.round if record else 0, search.thorough, None)
@@ -239,7 +245,8 @@ class CallPlacer:
         if self._fingerprint != record.fingerprint:
             self._log.warning("The arguments have changed since call %s was placed; it keeps the old ones.", call_id)
         self._log.info("Call %s to %s %s. Nobody is rung again.", call_id, self._masked, state)
-        return placed
+        # A retry would not have come if the try before had seen the end of the call; a clear comes afterwards.
+        return replace(placed, counted=cleared)
 
     # --- dialling -------------------------------------------------------------------------------------------------
 
@@ -279,16 +286,19 @@ class CallPlacer:
             if search.found is None:
                 return self._unsettled(round_, search.thorough, error, last=last, first=first)
             found = search.found
+            metrics.call_placed()
             return PlacedCall(found.call_id, self._adopted(found), found.details)
         except BlandError as error:
             # Provably nothing was placed, so the next try is as free as this one was.
             self._save(previous)
             if start := _too_soon(gate.body, error):
                 return PutOff(start, "Bland takes no start_time this near")
+            metrics.call_refused(error)
             if last is not None and (error.permanent or self._try_number > self._max_tries):
                 return self._kept(last, str(error))
             raise as_task_error(error) from error
         placed = replace(record, call_id=call_id_of(reply))
+        metrics.call_placed()
         self._save(placed)
         return PlacedCall(str(placed.call_id), placed)
 

@@ -26,6 +26,7 @@ from airflow_provider_bland.exceptions import (
 )
 from airflow_provider_bland.links.bland import CALL_URL_KEY, BlandCallLink
 from airflow_provider_bland.operators.ending import EndsOnKill
+from airflow_provider_bland.tasks import metrics
 from airflow_provider_bland.tasks.failures import (
     TaskDeferralError,
     TaskDeferralTimeout,
@@ -279,7 +280,9 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
         ti = context["ti"]
         return int(ti.try_number) <= int(getattr(ti, "max_tries", 0) or 0)
 
-    def _conclude(self, context: Context, details: dict[str, Any], *, may_redial: bool = True) -> dict[str, Any]:
+    def _conclude(
+        self, context: Context, details: dict[str, Any], *, may_redial: bool = True, counted: bool = False
+    ) -> dict[str, Any]:
         result = result_of(details, include_transcript=self.include_transcript)
         call_id, outcome = result["call_id"], outcome_of(details)
         ti = context["ti"]
@@ -291,6 +294,8 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
                 call_id=call_id,
                 outcome=outcome,
             )
+        if not counted:
+            metrics.call_finished(outcome, details)
         ti.xcom_push(key="outcome", value=str(outcome))
         masked = mask_number(details.get("to") or self.phone_number)
         self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
@@ -335,6 +340,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
                 call_id=call_id,
                 status_code=error.status_code,
             ) from error
+        metrics.call_finished(CallOutcome.CANCELED)
         message = f"Call {call_id} did not end in time and was stopped.{blind}"
         if CallOutcome.CANCELED in self.redial_on:
             raise BlandRedialError(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import conf as conf
     from airflow.sdk import task as task
     from airflow.sdk import timezone as timezone
+    from airflow.sdk._shared.observability.metrics.stats import Stats as Stats
     from airflow.sdk.exceptions import AirflowException as AirflowException
     from airflow.sdk.exceptions import AirflowFailException as AirflowFailException
     from airflow.sdk.exceptions import AirflowNotFoundException as AirflowNotFoundException
@@ -49,6 +50,7 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),
     "Param": ("airflow.sdk", "airflow.models.param"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "Stats": ("airflow.sdk.observability.stats", "airflow.observability.stats", "airflow.stats"),
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
     "conf": ("airflow.sdk", "airflow.configuration"),
     "mask_secret": ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker"),
