@@ -245,6 +245,7 @@ def _read_dates(query: Query, params: Mapping[str, str], settings: Settings) -> 
         high = _moment("created_at" if day else "end_date", day or end or "", zone, end=whole)
     query.ranges["created_at"] = (low, high)
     low, high = EVER
+    zone = ZoneInfo("UTC") if settings.updates_in_utc else zone
     since, until = params.get("update_start_date"), params.get("update_end_date")
     if since:
         low = _moment("update_start_date", since, zone, end=False)

@@ -36,6 +36,7 @@ class Settings:
     :param rows_with_metadata: rows of the list carry the other fields of a call (``metadata`` among them) as well.
     :param answered_by_opt_in: ``answered_by`` stays null unless ``answered_by_enabled`` was asked for.
     :param sort_by_updated_supported: false means that the list ignores ``sort_by=updated_at``.
+    :param updates_in_utc: the list takes no account of ``timezone`` in days of change; Bland does not say if it does.
     :param end_date_exclusive: a date-only ``end_date`` leaves its own day out, as some have observed.
     :param errors_completed: calls that end in one of the ``*_error`` states have ``completed`` true.
     :param complete_word: the final ``queue_status``: ``complete``, or ``completed`` as in one published example.
@@ -66,6 +67,7 @@ class Settings:
     rows_with_metadata: bool = False
     answered_by_opt_in: bool = False
     sort_by_updated_supported: bool = True
+    updates_in_utc: bool = False
     end_date_exclusive: bool = False
     errors_completed: bool = True
     complete_word: str = _word("complete", "complete", "completed")
