@@ -81,6 +81,7 @@ class Exporter:
         earlier = partitions.progress()
         done = set(earlier.get("done") or ())
         self._open.update(earlier.get("open") or {})
+        self._merged.update(earlier.get("merged") or {})
         if done:
             self._log.info("An earlier try has written %d parts already; going on after them.", len(done))
         partitions.clean(day.start.date() for day in plan.span.days())
@@ -88,8 +89,9 @@ class Exporter:
         for day in plan.span.days():
             self._export_day(day, done)
         taken = {name: left for name, left in partitions.unsettled().items() if name != self._own_file}
-        self._late(taken)
+        self._late(taken, done)
         self._give_up()
+        self._counts.late = len(self._merged)
         left = {"calls": self._open, "merged": self._merged} if self._open or self._merged else None
         partitions.leave_unsettled(self._own_file, left)
         for name in taken:
@@ -132,15 +134,13 @@ class Exporter:
             else:
                 part = self._files.write(piece, self._rows_of(piece))
                 done.add(piece.name)
-                self._files.save_progress({"done": sorted(done), "open": self._open})
+                self._save_progress(done)
             self._written.append(piece)
             self._counts.calls += part.rows
             for table, about in part.about["files"].items():
                 self._counts.files.append(str(self._files.directory(table, day.start.date()) / about["name"]))
             self._counts.turns += int(part.about["files"].get("call_turns", {}).get("rows", 0))
-        for part in existing:
-            if part.span.overlaps(whole) and part.span not in pieces:
-                self._files.drop(part)
+        self._files.prune(whole, pieces)
         self._counts.days.add(day.start.date())
 
     def _cut(self, span: Span) -> Iterator[Span]:
@@ -199,7 +199,7 @@ class Exporter:
 
     # --- earlier spans --------------------------------------------------------------------------------------------
 
-    def _late(self, taken: Mapping[str, Mapping[str, Any]]) -> None:
+    def _late(self, taken: Mapping[str, Mapping[str, Any]], done: set[str]) -> None:
         """Look again at calls of earlier spans that were not final, have changed, or were not listed in time."""
         wanted: dict[str, datetime] = {}
         merged: dict[str, list[str]] = {}
@@ -223,7 +223,14 @@ class Exporter:
             {call_id: moment for call_id, moment in moments.items() if moment is not None}
         ):
             self._check()
-            self._late_part(part, call_ids, wanted, listed, merged)
+            changes = self._changes(part, call_ids, wanted, listed, merged)
+            # Before it is done: a later try could not see any more that it was us.
+            self._save_progress(done)
+            if (changes or self._files.is_stale(part)) and self._files.merge(part.span, changes) is not None:
+                self._counts.days.add(part.span.start.date())
+
+    def _save_progress(self, done: set[str]) -> None:
+        self._files.save_progress({"done": sorted(done), "open": self._open, "merged": self._merged})
 
     def _updated(self) -> Iterator[tuple[str, datetime]]:
         """Calls of before the span that changed since its beginning."""
@@ -260,14 +267,15 @@ class Exporter:
                 if found := [call_id for call_id, moment in calls.items() if moment in part.span]:
                     yield part, sorted(found, key=lambda call_id: (calls[call_id], call_id))
 
-    def _late_part(
+    def _changes(
         self,
         part: Part,
         call_ids: list[str],
         wanted: Mapping[str, datetime],
         listed: Mapping[str, Mapping[str, Any]],
         merged: Mapping[str, list[str]],
-    ) -> None:
+    ) -> dict[str, Rows | None]:
+        """What is to be merged into a part: of some of its calls, the rows that differ from those written."""
         created = {call_id: wanted.get(call_id) for call_id in call_ids}
         written: dict[str, str] = {}
         unchanged: set[str] = set()
@@ -287,13 +295,12 @@ class Exporter:
             row = listed.get(call_id)
             moment = created[call_id] or (created_at_of(row) if row else None) or part.span.start
             rows = self._rows(call_id, details, moment)
-            if rows is not None and digest_of(rows[0]) != written.get(call_id):
+            # Merged by an earlier try: perhaps not to the end.
+            if rows is not None and (call_id in self._merged or digest_of(rows[0]) != written.get(call_id)):
                 changes[call_id] = rows
                 # The next run makes sure that nobody who merged at the same time has undone it.
                 self._merged[call_id] = [moment.isoformat(), digest_of(rows[0])]
-        if changes and self._files.merge(part.span, changes) is not None:
-            self._counts.late += len(changes)
-            self._counts.days.add(part.span.start.date())
+        return changes
 
     def _give_up(self) -> None:
         """Let go of calls that have stayed open for too long; if they change after all, the sweep sees it."""

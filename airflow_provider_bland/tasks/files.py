@@ -276,6 +276,16 @@ def exists(path: ObjectStoragePath) -> bool:
     return bool(fs.isfile(path.path))
 
 
+def size_of(path: ObjectStoragePath) -> int | None:
+    """Bytes of a file; ``None`` if it is not there."""
+    fs = filesystem(path)
+    fs.invalidate_cache(parent_of(path.path))
+    try:
+        return int(fs.size(path.path) or 0)
+    except FileNotFoundError:
+        return None
+
+
 def remove_directory(path: ObjectStoragePath) -> None:
     """Delete an empty directory, where there are directories."""
     if path.protocol in _LOCAL:

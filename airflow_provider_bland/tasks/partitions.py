@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -215,6 +215,9 @@ class Partitions:
     def read(self, part: Part) -> Iterator[Rows]:
         """A part's rows as they were written, in their order."""
         day = part.span.start.date()
+        if not files.exists(self.directory("calls", day) / self.file_name(part.span)):
+            # Pruned meanwhile by somebody who has its calls in another part.
+            return
         turns = self._turns(part, day)
         waiting = next(turns, None)
         for call in self._rows("calls", part, day):
@@ -245,16 +248,32 @@ class Partitions:
                 log.info("%s Merging once more.", error)
         return None
 
+    def is_stale(self, part: Part) -> bool:
+        """Whether a killed execution has replaced a part's files, and not told so beside them."""
+        day = part.span.start.date()
+        return any(
+            files.size_of(self.directory(table, day) / about["name"]) != about["bytes"]
+            for table, about in part.about["files"].items()
+        )
+
     def _part(self, span: Span) -> Part | None:
         about = files.read_json(self.directory("calls", span.start.date()) / f"_part-{span.name}.json")
         return Part(span, about) if isinstance(about, Mapping) else None
 
-    def drop(self, part: Part) -> None:
-        """Delete a part whose calls are in another one."""
-        day = part.span.start.date()
-        files.remove(self.directory("calls", day) / f"_part-{part.span.name}.json")
-        for table in part.about["files"]:
-            files.remove(self.directory(table, day) / self.file_name(part.span))
+    def prune(self, whole: Span, kept: Collection[Span]) -> None:
+        """
+        Delete what is about a span, or a part of it, and not among those kept: its calls are in other files now.
+
+        Also what a killed execution has left without its side file.
+        """
+        day = whole.start.date()
+        for table in reversed(list(TABLES)):
+            directory = self.directory(table, day)
+            # The side file goes last, so that a killed execution is seen to have pruned.
+            for name in sorted(files.list_files(directory), key=lambda name: name.startswith("_")):
+                span = Span.named(name.removeprefix("_").removeprefix("part-").partition("Z.")[0] + "Z")
+                if span is not None and span.overlaps(whole) and span not in kept:
+                    files.remove(directory / name)
 
     def publish(self, day: date) -> None:
         """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG as DAG
+    from airflow.sdk import Asset as Asset
     from airflow.sdk import BaseHook as BaseHook
     from airflow.sdk import BaseNotifier as BaseNotifier
     from airflow.sdk import BaseOperator as BaseOperator
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _EXCEPTIONS: Final = ("airflow.sdk.exceptions", "airflow.exceptions")
 # From the newest place to the oldest: 3.2 and later, 3.1, 3.0, 2.11.
 _PLACES: Final[dict[str, tuple[str, ...]]] = {
+    "Asset": ("airflow.sdk", "airflow.datasets:Dataset"),
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseNotifier": ("airflow.sdk", "airflow.notifications.basenotifier"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
@@ -69,8 +71,9 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
 
 def __getattr__(name: str) -> Any:
     for place in _PLACES.get(name, ()):
+        module, _, old_name = place.partition(":")
         try:
-            found = getattr(import_module(place), name)
+            found = getattr(import_module(module), old_name or name)
         except (ImportError, AttributeError):
             continue
         globals()[name] = found

@@ -186,7 +186,7 @@ def test_waiting_for_a_call_has_an_end(bland: Control, past: Past, export: Calla
 
 
 @pytest.mark.parametrize("zone_applies", [True, False], ids=["zone applies", "zone is ignored"])
-@pytest.mark.parametrize("hour", [0, 5, 12, 13, 23])
+@pytest.mark.parametrize("hour", [0, 12, 13, 23])
 def test_an_edit_days_later_arrives_with_the_hour_it_was_made_in(
     bland: Control, past: Past, export: Callable[..., Runs], hour: int, zone_applies: bool
 ) -> None:
@@ -195,7 +195,7 @@ def test_an_edit_days_later_arrives_with_the_hour_it_was_made_in(
     past.calls(48, at(0), at(24))
     runs = export()
     runs.hour(9, day=-3)
-    for earlier in range(hour):
+    for earlier in range(max(0, hour - 2), hour):
         runs.hour(earlier)
     past.edit(edited, at(hour + 0.5), summary="Corrected by hand.", disposition_tag="FOLLOW_UP_REQUIRED")
     bland.forget_counts()
@@ -205,7 +205,7 @@ def test_an_edit_days_later_arrives_with_the_hour_it_was_made_in(
     assert (row["summary"], row["disposition"]) == ("Corrected by hand.", "FOLLOW_UP_REQUIRED")
     if zone_applies:
         assert bland.counts()[DETAILS] == 3
-    assert len(runs.by_id()) == 5 + 2 * (hour + 1)
+    assert len(runs.by_id()) == 5 + 2 * min(hour + 1, 3)
     # The next hour has nothing to do with it.
     if hour < 23:
         assert runs.hour(hour + 1)["late"] == 0

@@ -152,11 +152,19 @@ def test_publishing_names_every_part_whoever_finishes_last(tmp_path: Path) -> No
     assert manifest["rows"] == 24
 
 
-def test_a_dropped_part_leaves_nothing(partitions: Partitions, tmp_path: Path) -> None:
-    part = partitions.write(HOUR, [call(1)])
-    partitions.drop(part)
-    assert tree(tmp_path) == {}
-    assert partitions.parts(NINE.date()) == []
+def test_what_is_pruned_leaves_nothing_behind(partitions: Partitions, tmp_path: Path) -> None:
+    later = Span(HOUR.end, HOUR.end + timedelta(hours=1))
+    partitions.write(later, [call(61)])
+    expected = tree(tmp_path)
+    halves = [Span(NINE, NINE + timedelta(minutes=30)), Span(NINE + timedelta(minutes=30), HOUR.end)]
+    for half in halves:
+        partitions.write(half, [call(1)])
+    # A killed execution wrote the data, and not the side file.
+    (tmp_path / "out" / "calls" / "created_date=2026-11-25" / f"_part-{halves[1].name}.json").unlink()
+    partitions.prune(HOUR, [])
+    assert tree(tmp_path) == expected
+    partitions.prune(later, [later])
+    assert tree(tmp_path) == expected
 
 
 def test_a_claim_holds_for_later_runs(tmp_path: Path) -> None:
