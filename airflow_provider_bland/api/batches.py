@@ -16,6 +16,7 @@ from urllib.parse import quote
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.ids import is_usable_id
 
 MOST_CALLS: Final = 1000
 """Calls that Bland runs as one; more are cut into chunks of so many (docs.bland.ai/agents/dispatch)."""
@@ -104,7 +105,8 @@ def create_batch(
         "/v2/batches/create",
         repeatable=False,
         body=body if description is None else {**body, "description": description},
-        shape_of_success=lambda reply: _data(reply).get("batch_id") is not None,
+        shape_of_success=lambda reply: is_usable_id(_data(reply).get("batch_id")),
+        traces=lambda reply: bool(_data(reply).get("batch_id")),
     )
 
 

@@ -12,10 +12,16 @@ from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import call_id_of
 from airflow_provider_bland.api.errors import BlandUnpairedAnswersError
 from airflow_provider_bland.api.fields import agent_body, is_given
+from airflow_provider_bland.api.ids import is_usable_id
 from airflow_provider_bland.api.text import mask_numbers_in
 
 LIST_PAGE_LIMIT: Final = 1000
 """Rows of one page of the list; third-party code takes it as the hard maximum (bland-api 3)."""
+SMALL_REPLY: Final = 1024 * 1024
+CALL_REPLY: Final = 8 * 1024 * 1024
+"""Bytes of a call's details: the transcript of a call of twelve hours has about two million."""
+ROW_BYTES: Final = 16 * 1024
+"""Bytes of one row of a list, where rows show everything."""
 
 
 class Host(Enum):
@@ -33,6 +39,10 @@ class BlandRequest:
 
     :param repeatable: whether doing it twice is harmless. False for what dials, creates or charges.
     :param shape_of_success: says if a 2xx body is what was asked for; anything else may not be taken for success.
+    :param traces: says if an error body names something that was made all the same.
+    :param call_id: the call that a reply must be about.
+    :param tidy: brings a success into the form that its readers count on.
+    :param most_bytes: how large a reply may be, unpacked.
     """
 
     method: str
@@ -42,6 +52,10 @@ class BlandRequest:
     query: Mapping[str, str] | None = None
     host: Host = Host.API
     shape_of_success: Callable[[Any], bool] | None = None
+    traces: Callable[[Any], bool] | None = None
+    call_id: str | None = None
+    tidy: Callable[[Any], Any] | None = None
+    most_bytes: int = SMALL_REPLY
 
     def __str__(self) -> str:
         # Never the query or the body: they hold phone numbers. A path may hold one too.
@@ -62,14 +76,21 @@ def _has_list(name: str) -> Callable[[Any], bool]:
 
 def send_call(body: Mapping[str, Any]) -> BlandRequest:
     """``POST /v1/calls`` [seed]. ``body`` comes from :func:`~airflow_provider_bland.api.fields.call_body`."""
-    return BlandRequest("POST", "/v1/calls", repeatable=False, body=body, shape_of_success=_has("call_id"))
+    return BlandRequest(
+        "POST",
+        "/v1/calls",
+        repeatable=False,
+        body=body,
+        shape_of_success=lambda reply: call_id_of(reply) is not None,
+        traces=_has("call_id", "c_id"),
+    )
 
 
 def get_call(call_id: str) -> BlandRequest:
     """``GET /v1/calls/{call_id}``."""
-    path = f"/v1/calls/{_id('call_id', call_id)}"
+    wanted = checks.identifier("call_id", call_id)
     return BlandRequest(
-        "GET", path, repeatable=True, shape_of_success=lambda body: _is_object(body) and call_id_of(body) is not None
+        "GET", f"/v1/calls/{quote(wanted, safe='')}", repeatable=True, call_id=wanted, most_bytes=CALL_REPLY
     )
 
 
@@ -80,7 +101,22 @@ def list_calls(query: Mapping[str, Any]) -> BlandRequest:
         for name, value in query.items()
         if value is not None and value != ""
     }
-    return BlandRequest("GET", "/v1/calls", repeatable=True, query=written, shape_of_success=_has_list("calls"))
+    limit = query.get("limit")
+    most = limit if isinstance(limit, int) and 0 < limit <= LIST_PAGE_LIMIT else LIST_PAGE_LIMIT
+    return BlandRequest(
+        "GET",
+        "/v1/calls",
+        repeatable=True,
+        query=written,
+        shape_of_success=_has_list("calls"),
+        tidy=lambda body: {**body, "calls": _rows(body["calls"], most)},
+        most_bytes=max(SMALL_REPLY, most * ROW_BYTES),
+    )
+
+
+def _rows(rows: list[Any], most: int) -> list[Any]:
+    """No more than were asked for. What is no row becomes an empty one, so that they can be counted."""
+    return [row if isinstance(row, Mapping) else {} for row in rows[:most]]
 
 
 def stop_call(call_id: str) -> BlandRequest:
@@ -103,7 +139,8 @@ def analyze_call(call_id: str, goal: str, questions: Any) -> BlandRequest:
         "goal": checks.checked("goal", _goal, goal),
         "questions": checks.checked("questions", checks.questions, questions),
     }
-    return BlandRequest("POST", path, repeatable=False, body=body, shape_of_success=_has_list("answers"))
+    has_answers = _has_list("answers")
+    return BlandRequest("POST", path, repeatable=False, body=body, shape_of_success=has_answers, traces=has_answers)
 
 
 def _goal(value: Any) -> str:
@@ -121,13 +158,14 @@ def create_agent(arguments: Mapping[str, Any]) -> BlandRequest:
         repeatable=False,
         body=agent_body(arguments, creating=True),
         shape_of_success=lambda body: _is_object(body) and agent_of(body) is not None,
+        traces=lambda body: _is_object(body) and bool(body.get("agent_id") or body.get("agent")),
     )
 
 
 def agent_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The agent in a reply: under ``agent`` [seed], or the body itself, should Bland drop the envelope."""
     found = body.get("agent", body)
-    return found if isinstance(found, Mapping) and found.get("agent_id") else None
+    return found if isinstance(found, Mapping) and is_usable_id(found.get("agent_id")) else None
 
 
 def update_agent(agent_id: str, arguments: Mapping[str, Any], clear: Any = None) -> BlandRequest:

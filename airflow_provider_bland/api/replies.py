@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from airflow_provider_bland.api.bodies import NOT_JSON, parsed
 from airflow_provider_bland.api.errors import (
     BlandAuthError,
     BlandBalanceError,
@@ -26,46 +26,61 @@ from airflow_provider_bland.api.errors import (
 from airflow_provider_bland.api.phone import mask_numbers_in
 
 MAX_MESSAGE_LENGTH: Final = 500
-
-
-class _NotJson:
-    """Marks a body that could not be parsed, which is not the same as the JSON value ``null``."""
-
-    def __repr__(self) -> str:
-        return "NOT_JSON"
-
-
-NOT_JSON: Final = _NotJson()
+MAX_MESSAGES: Final = 8
+MAX_CODE_LENGTH: Final = 64
+MAX_RETRY_AFTER: Final = 86_400.0
+"""Whoever says more than a day means not at all."""
+# What of a text is looked at: enough that a number cut off at its end has no part in what is kept.
+_READ_LENGTH: Final = 4 * MAX_MESSAGE_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP reply as plain data. Header names are lower case; ``body`` is parsed JSON or ``NOT_JSON``."""
+    """
+    An HTTP reply as plain data.
+
+    :param body: parsed JSON, or ``NOT_JSON``.
+    :param headers: names in lower case.
+    :param flaw: why the body cannot be read, if so.
+    """
 
     status: int
     body: Any = NOT_JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    flaw: str = ""
 
     @classmethod
-    def parse(cls, status: int, content: bytes, headers: Mapping[str, str]) -> Reply:
-        """Parse what a transport received."""
-        try:
-            body = json.loads(content) if content.strip() else (None if status == 204 else NOT_JSON)
-        except (ValueError, RecursionError):
-            body = NOT_JSON
-        return cls(status, body, {name.lower(): value for name, value in headers.items()})
+    def parse(
+        cls,
+        status: int,
+        content: bytes,
+        headers: Mapping[str, str],
+        *,
+        secrets: Sequence[str] = (),
+        gently: bool = False,
+    ) -> Reply:
+        """Parse what a transport received; parameters as for :func:`airflow_provider_bland.api.bodies.parsed`."""
+        body, flaw = parsed(content, secrets=secrets, gently=gently)
+        if status == 204 and not content.strip():
+            body, flaw = None, ""
+        return cls(status, body, {name.lower(): value for name, value in headers.items()}, flaw)
 
 
 def messages_of(body: Any) -> tuple[str, ...]:
     """
-    Every message of an error body, without repetitions and with phone numbers hidden, in any of Bland's seven shapes.
+    The messages of an error body, without repetitions and with phone numbers hidden, in any of Bland's shapes.
 
-    ``message``, ``details``, and ``error`` at the top; ``errors`` as strings or as ``{"error", "message"}`` objects.
+    The first ``MAX_MESSAGES``, and how many more there are. ``message``, ``details``, and ``error`` at the top;
+    ``errors`` as strings or as ``{"error", "message"}`` objects.
     """
     found: dict[str, None] = {}
     repetition: dict[str, None] = {}
+    more = 0
     for text in _texts(body):
-        text = " ".join(text.split())
+        if len(found) + len(repetition) >= MAX_MESSAGES:
+            more += 1
+            continue
+        text = " ".join(text[:_READ_LENGTH].split())
         # The newer wording repeats the entries of "errors" inside "message"; keep the readable ones.
         kept = repetition if text.startswith("Invalid parameters. Error: [") else found
         if text:
@@ -74,7 +89,8 @@ def messages_of(body: Any) -> tuple[str, ...]:
     if len(found) > 1 and (code := code_of(body)):
         # {"error": "SOME_CODE", "details": "..."}: the code is told by code_of.
         found.pop(code, None)
-    return tuple(found or repetition)
+    told = tuple(found or repetition)
+    return (*told, f"and {more:,} more") if more else told
 
 
 def _texts(body: Any) -> Iterator[str]:
@@ -95,6 +111,11 @@ def _texts(body: Any) -> Iterator[str]:
 
 def code_of(body: Any) -> str | None:
     """Bland's machine-readable code: ``code``, ``errors[0].error``, or an upper-case ``error``."""
+    found = _code_in(body)
+    return mask_numbers_in(" ".join(found[:_READ_LENGTH].split()))[:MAX_CODE_LENGTH] or None if found else None
+
+
+def _code_in(body: Any) -> str | None:
     if not isinstance(body, Mapping):
         return None
     if isinstance(code := body.get("code"), str):
@@ -108,7 +129,7 @@ def code_of(body: Any) -> str | None:
     ):
         return c
     error = body.get("error")
-    return error if isinstance(error, str) and re.fullmatch(r"[A-Z][A-Z0-9_]+", error) else None
+    return error if isinstance(error, str) and re.fullmatch(r"[A-Z][A-Z0-9_]{1,99}", error) else None
 
 
 def is_error_body(body: Any) -> bool:
@@ -127,8 +148,8 @@ def is_error_body(body: Any) -> bool:
 
 
 def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds of a ``Retry-After`` header (seconds or HTTP date), ``None`` when absent or unusable."""
-    value = headers.get("retry-after", "").strip()
+    """Seconds of a ``Retry-After`` header (seconds or HTTP date, at most a day), ``None`` when absent or unusable."""
+    value = headers.get("retry-after", "")[:100].strip()
     if not value:
         return None
     try:
@@ -136,15 +157,15 @@ def retry_after_of(headers: Mapping[str, str], now: datetime | None = None) -> f
     except ValueError:
         try:
             when = parsedate_to_datetime(value)
-        except ValueError:
+            if when.tzinfo is None:
+                when = when.replace(tzinfo=UTC)
+            seconds = (when - (now or datetime.now(UTC))).total_seconds()
+        except (ValueError, OverflowError):
             return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=UTC)
-        seconds = (when - (now or datetime.now(UTC))).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
-# Only the text tells a permanent refusal from a passing 429 (bland-api 1.12, section 9).
+# Only the text tells a permanent refusal from a passing 429 (docs.bland.ai/api-v1/post/calls).
 _DO_NOT_CALL = re.compile(r"blacklisted|\bDNC\b|do.not.call|sensitive number", re.IGNORECASE)
 _INVALID_NUMBER = re.compile(
     r"invalid (from|transfer)?[ _]?(phone[ _])?number|invalid 'from'|phone number format", re.IGNORECASE
@@ -152,24 +173,17 @@ _INVALID_NUMBER = re.compile(
 _NOT_LIVE = re.compile(r"SID not found", re.IGNORECASE)
 _ENCRYPTED_KEY = re.compile(r"invalid `?encrypted_key`?", re.IGNORECASE)
 _NOT_FOUND_CODE = re.compile(r"NOT_FOUND$")
-# 400s that are server faults in disguise; it is not stated whether the call may still go out (bland-api 1.12, quirks).
-_UNSETTLED_400 = re.compile(r"unable to queue call|unable to save request body", re.IGNORECASE)
+# 400s that are server faults in disguise; it is not stated whether the call may still go out
+# (docs.bland.ai/api-v1/post/calls).
+_SERVER_FAULT: Final = re.compile(r"unable to queue call|unable to save request body", re.IGNORECASE)
 
 
-def is_unsettled(reply: Reply) -> bool:
-    """Whether it is open if the request took effect: not JSON, 5xx, a redirect, or a 400 that hides a server fault."""
-    if is_wrong_encrypted_key(reply):
-        return False
+def hides_server_fault(reply: Reply) -> bool:
+    """Whether a reply that reads as a refusal, or even as a success, tells of a fault of the server's."""
     text = " ".join(messages_of(reply.body))
-    return (
-        reply.status >= 500
-        # Some servers redirect after they have done what was asked.
-        or 300 <= reply.status < 400
-        or reply.status in (408, 425)
-        or (reply.body is NOT_JSON and reply.status < 300)
-        or bool(_UNSETTLED_400.search(text))
+    return bool(_SERVER_FAULT.search(text)) or (
         # Some errors come inside a 200; the stop endpoint says this of a server fault.
-        or (reply.status < 400 and is_error_body(reply.body) and text.rstrip(".").lower() == "internal server error")
+        reply.status < 400 and is_error_body(reply.body) and text.rstrip(".").lower() == "internal server error"
     )
 
 
@@ -212,8 +226,8 @@ def error_of(reply: Reply, what: str) -> BlandError:
         kind = BlandInvalidNumberError
     elif 300 <= status < 400:
         hint = "Redirects are not followed: they would carry the key elsewhere. Check the connection's base URL."
-    said = "; ".join(messages) or ("the reply is not JSON" if reply.body is NOT_JSON else "no message in the body")
-    message = f"Bland refused {what}: {said.rstrip('.')} (HTTP {status}{f', {code}' if code else ''})."
+    said = "; ".join(messages) or reply.flaw or "no message in the body"
+    message = f"Bland refused {what}: {said.rstrip('.')[:_READ_LENGTH]} (HTTP {status}{f', {code}' if code else ''})."
     return kind(
         f"{message} {hint}".strip(),
         status_code=status,

@@ -42,6 +42,11 @@ class BlandSettings:
         """Whether requests stay on this machine, where the sandbox is."""
         return is_on_this_machine(self.base_url)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What may not come out of a reply, should a server send it back."""
+        return tuple(secret for secret in (self.api_key, self.encrypted_key) if secret)
+
     def url_of(self, request: BlandRequest) -> str:
         """Address of a request, without its query."""
         return (self.base_url or request.host.value) + request.path

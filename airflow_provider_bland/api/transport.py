@@ -1,66 +1,165 @@
 """
-The two senders, sync (requests) and async (httpx). They move bytes and wait; ``retries.decide`` decides.
+The two senders. They move bytes and wait; ``retries.decide`` decides.
 
-Both HTTP libraries are imported when a sender is made, so that importing an operator stays cheap.
+There is one HTTP library, ``requests``, so that placing a call and waiting for it read proxies and certificates from
+the environment in the same way. The async sender runs it in a few worker threads, which do nothing but talk to Bland:
+what concerns Airflow stays on the event loop. The library is heavy, so it is imported where a request is first sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import math
 import random
-import ssl
+import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
+from airflow_provider_bland.api.attempts import Attempt, current, unsendable
+from airflow_provider_bland.api.bodies import TooMuchError, inflated
 from airflow_provider_bland.api.endpoints import BlandRequest
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.replies import Reply
 from airflow_provider_bland.api.retries import MAX_ATTEMPTS, Failure, FailureKind, Retry, Return, decide
 from airflow_provider_bland.api.settings import BlandSettings
 
-if TYPE_CHECKING:
-    import httpx
-    import requests
+log = logging.getLogger(__name__)
+
+ERROR_REPLY: Final = 256 * 1024
+"""Bytes of a reply that is no success; what is longer tells nobody anything."""
+_PIECE: Final = 64 * 1024
+_ODD_INTERVAL: Final = 60.0
+"""Seconds between log lines about replies that Bland should never give."""
 
 _jitter = random.SystemRandom().random
 
 
-def _certificate_problem(error: BaseException) -> Failure | None:
-    """Find an untrusted certificate among the causes: the handshake failed, so nothing was sent, nor ever will be."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return Failure(FailureKind.NOT_SENT, f"its certificate is not trusted ({seen.verify_message})", False)
-        reason = getattr(seen, "reason", None)
-        nested = [entry for entry in seen.args if isinstance(entry, BaseException)]
-        seen = reason if isinstance(reason, BaseException) else nested[0] if nested else seen.__context__
-    return None
+class _Sender:
+    """What both senders have: one attempt over the network, in whatever thread."""
+
+    def __init__(self, settings: BlandSettings, connections: int) -> None:
+        self.settings = settings
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._adapter: Any = None
+        # What the environment says of proxies and certificates, by host.
+        self._environment: dict[str, dict[str, Any]] = {}
+        self._next_complaint = 0.0
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._adapter is None:
+                import requests
+
+                from airflow_provider_bland.api.connections import WatchedAdapter
+
+                self._session = requests.Session()
+                self._adapter = WatchedAdapter(pool_maxsize=self._connections)
+
+    def _shut(self) -> None:
+        with self._lock:
+            if self._adapter is not None:
+                self._adapter.close()
+
+    def _attempt(self, request: BlandRequest, content: bytes | None, attempt: Attempt) -> Reply | Failure:
+        try:
+            self._open()
+            prepared = self._prepared(request, content)
+            environment = self._environment_of(prepared.url)
+        except Exception as error:  # noqa: BLE001 - of whatever type: no connection has been touched
+            return unsendable(error)
+        token = current.set(attempt)
+        response: Any = None
+        try:
+            attempt.start()
+            timeout = (attempt.connect_timeout, attempt.read_timeout)
+            # Redirects are not followed: they would carry the key elsewhere, and turn a POST into a GET.
+            response = self._adapter.send(prepared, stream=True, timeout=timeout, **environment)
+            return self._read(request, response)
+        except Exception as error:  # noqa: BLE001 - of whatever type: what counts is whether the first byte had left
+            return attempt.failure(error)
+        finally:
+            current.reset(token)
+            if response is not None:
+                response.close()
+
+    def _prepared(self, request: BlandRequest, content: bytes | None) -> Any:
+        import requests
+
+        headers = {**self.settings.headers_of(request), "accept-encoding": "gzip"}
+        # Not as an auth of the session's, which would give way to .netrc.
+        headers["authorization"] = self.settings.api_key
+        if content is not None:
+            headers["content-type"] = "application/json"
+        url = self.settings.url_of(request)
+        return requests.Request(request.method, url, headers=headers, params=request.query, data=content).prepare()
+
+    def _environment_of(self, url: str) -> dict[str, Any]:
+        host = "/".join(url.split("/", 3)[:3])
+        if host not in self._environment:
+            found = self._session.merge_environment_settings(host, {}, True, None, None)
+            self._environment[host] = {name: found[name] for name in ("proxies", "verify", "cert")}
+        return self._environment[host]
+
+    def _read(self, request: BlandRequest, response: Any) -> Reply | Failure:
+        status, headers = int(response.status), dict(response.headers.items())
+        done = 200 <= status < 300
+        content, flaw = b"", ""
+        try:
+            most = request.most_bytes if done else ERROR_REPLY
+            content = inflated(_pieces(response), response.headers.get("content-encoding", ""), most)
+        except TooMuchError:
+            flaw = "it is larger than any of Bland's"
+        except ValueError as error:
+            flaw = str(error)
+        if flaw and done:
+            return Failure(FailureKind.LOST, f"the reply cannot be read: {flaw}", repeatable=False)
+        if flaw:
+            return Reply(status, headers={name.lower(): value for name, value in headers.items()}, flaw=flaw)
+        return Reply.parse(status, content, headers, secrets=self.settings.secrets, gently=self._connections > 1)
+
+    def _complain(self, error: BlandError) -> None:
+        now = time.monotonic()
+        if now >= self._next_complaint:
+            self._next_complaint = now + _ODD_INTERVAL
+            log.warning("%s", error)
 
 
-def _unsendable(error: Exception) -> Failure:
-    """No request could even be made of it: a base URL or a header that is none. Its text may hold a secret."""
-    return Failure(FailureKind.NOT_SENT, f"the address or a header is not valid ({type(error).__name__})", False)
+def _pieces(response: Any) -> Iterator[bytes]:
+    while piece := response.read(_PIECE, decode_content=False):
+        yield piece
 
 
-class SyncTransport:
+def _content_of(request: BlandRequest) -> bytes | None:
+    if request.body is None:
+        return None
+    try:
+        return json.dumps(request.body, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BlandValidationError("body", f"of {request} cannot be written as JSON: {error}") from None
+
+
+class SyncTransport(_Sender):
     """
-    Sends requests with ``requests``, one session for its lifetime.
+    Sends requests, for tasks.
 
     :param settings: key, hosts and timeouts.
-    :param sleep: waits between attempts; a test may pass its own.
+    :param sleep: waits between attempts. It may raise, as a task's does once that has been killed.
     """
 
     def __init__(self, settings: BlandSettings, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        import requests
-
-        self.settings = settings
+        super().__init__(settings, connections=1)
         self._sleep = sleep
-        self._session = requests.Session()
-        self._session.auth = _key_auth(settings.api_key)
 
     def close(self) -> None:
-        """Close the session's connections."""
-        self._session.close()
+        """Close the connections."""
+        self._shut()
 
     def send(
         self,
@@ -69,6 +168,7 @@ class SyncTransport:
         max_attempts: int = MAX_ATTEMPTS,
         timeout: tuple[float, float] | None = None,
         sleep: Callable[[float], None] | None = None,
+        until: float = math.inf,
     ) -> Any:
         """
         Send a request and return the parsed body.
@@ -76,141 +176,86 @@ class SyncTransport:
         :param max_attempts: attempts in all; 1 where there is no time to repeat.
         :param timeout: (connect, read) seconds instead of the settings'.
         :param sleep: waits between attempts, instead of the transport's own.
+        :param until: when all of it has to be over, seconds of ``time.monotonic()``.
         :raises BlandError: as decided by :func:`airflow_provider_bland.api.retries.decide`.
         """
-        attempt, waited = 1, 0.0
+        content = _content_of(request)
+        number, waited = 1, 0.0
         while True:
-            outcome = self._attempt(request, timeout)
-            decision = decide(request, outcome, attempt, _jitter(), waited=waited, max_attempts=max_attempts)
+            outcome = self._attempt(request, content, Attempt(self.settings, request, timeout, until))
+            left = until - time.monotonic()
+            decision = decide(
+                request, outcome, number, _jitter(), waited=waited, max_attempts=max_attempts, time_left=left
+            )
             if isinstance(decision, Return):
                 return decision.body
             if not isinstance(decision, Retry):
+                if decision.odd:
+                    self._complain(decision.error)
                 raise decision.error
             (sleep or self._sleep)(decision.delay)
-            attempt, waited = attempt + 1, waited + decision.delay
-
-    def _attempt(self, request: BlandRequest, timeout: tuple[float, float] | None) -> Reply | Failure:
-        import requests
-        import urllib3
-
-        settings = self.settings
-        try:
-            # Redirects are not followed: they would carry the key elsewhere, and turn a POST into a GET.
-            reply = self._session.request(
-                request.method,
-                settings.url_of(request),
-                params=request.query,
-                json=request.body,
-                headers=settings.headers_of(request),
-                timeout=timeout or (settings.connect_timeout, settings.read_timeout),
-                allow_redirects=False,
-            )
-        except requests.exceptions.ConnectTimeout:
-            return Failure(FailureKind.NOT_SENT, "connect timeout")
-        except requests.exceptions.ReadTimeout:
-            return Failure(FailureKind.LOST, "read timeout")
-        except (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-            requests.exceptions.InvalidHeader,
-            urllib3.exceptions.LocationParseError,
-            UnicodeError,
-        ) as error:
-            return _unsendable(error)
-        except requests.exceptions.RequestException as error:
-            if untrusted := _certificate_problem(error):
-                return untrusted
-            reason = getattr(error.args[0], "reason", None) if error.args else None
-            # Only urllib3's own word that no connection was made proves that nothing was sent.
-            if isinstance(reason, urllib3.exceptions.NameResolutionError):
-                return Failure(FailureKind.NOT_SENT, "host name not found")
-            if isinstance(reason, urllib3.exceptions.NewConnectionError):
-                return Failure(FailureKind.NOT_SENT, "connection refused or unreachable")
-            return Failure(FailureKind.LOST, f"connection broke ({type(error).__name__})")
-        return Reply.parse(reply.status_code, reply.content, reply.headers)
+            number, waited = number + 1, waited + decision.delay
 
 
-def _key_auth(api_key: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    def add_key(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        prepared.headers["authorization"] = api_key
-        return prepared
-
-    return add_key
-
-
-class AsyncTransport:
+class AsyncTransport(_Sender):
     """
-    Sends requests with ``httpx``; for triggers. Made and used inside one event loop.
+    Sends requests, for triggers. May be used from any event loop.
 
     :param settings: key, hosts and timeouts.
-    :param max_connections: how many requests may be under way at once.
+    :param max_connections: how many requests may be under way at once; each has a thread of its own.
     """
 
-    def __init__(self, settings: BlandSettings, *, max_connections: int = 10) -> None:
-        import httpx
+    _shared: WeakValueDictionary[BlandSettings, AsyncTransport] = WeakValueDictionary()
 
-        self.settings = settings
-        # httpx's pool goes over its whole queue for every request, so the queue is kept here.
-        self._slots = asyncio.Semaphore(max_connections)
-        self._client = httpx.AsyncClient(
-            # Waiting for a free connection is not Bland's slowness, so it has no limit of its own.
-            timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout, pool=None),
-            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-            follow_redirects=False,
-            auth=_async_key_auth(settings.api_key),
-        )
+    def __init__(self, settings: BlandSettings, *, max_connections: int = 10) -> None:
+        super().__init__(settings, connections=max_connections)
+        self._threads = ThreadPoolExecutor(max_connections, "bland")
+
+    @classmethod
+    def shared(cls, settings: BlandSettings) -> AsyncTransport:
+        """The one for these settings, for as long as somebody holds on to it."""
+        transport = cls._shared.get(settings)
+        if transport is None:
+            transport = cls._shared[settings] = cls(settings)
+        return transport
 
     async def aclose(self) -> None:
-        """Close the client's connections."""
-        await self._client.aclose()
+        """Close the connections. Requests that are under way come to their ends."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._shut()
 
-    async def send(self, request: BlandRequest, *, max_attempts: int = MAX_ATTEMPTS) -> Any:
+    async def send(self, request: BlandRequest, *, max_attempts: int = MAX_ATTEMPTS, until: float = math.inf) -> Any:
         """
-        Send a request and return the parsed body.
+        Send a request and return the parsed body. A cancelled one is broken off.
 
         :param max_attempts: attempts in all; 1 for a caller that polls and will ask again anyway.
+        :param until: when all of it has to be over, seconds of ``time.monotonic()``.
         :raises BlandError: as decided by :func:`airflow_provider_bland.api.retries.decide`.
         """
-        attempt, waited = 1, 0.0
+        content = _content_of(request)
+        number, waited = 1, 0.0
         while True:
-            async with self._slots:
-                outcome = await self._attempt(request)
-            decision = decide(request, outcome, attempt, _jitter(), waited=waited, max_attempts=max_attempts)
+            outcome = await self._in_a_thread(request, content, Attempt(self.settings, request, None, until))
+            left = until - time.monotonic()
+            decision = decide(
+                request, outcome, number, _jitter(), waited=waited, max_attempts=max_attempts, time_left=left
+            )
             if isinstance(decision, Return):
                 return decision.body
             if not isinstance(decision, Retry):
+                if decision.odd:
+                    self._complain(decision.error)
                 raise decision.error
             await asyncio.sleep(decision.delay)
-            attempt, waited = attempt + 1, waited + decision.delay
+            number, waited = number + 1, waited + decision.delay
 
-    async def _attempt(self, request: BlandRequest) -> Reply | Failure:
-        import httpx
-
+    async def _in_a_thread(self, request: BlandRequest, content: bytes | None, attempt: Attempt) -> Reply | Failure:
         try:
-            reply = await self._client.request(
-                request.method,
-                self.settings.url_of(request),
-                params=dict(request.query) if request.query else None,
-                json=request.body,
-                headers=self.settings.headers_of(request),
-            )
-        except httpx.ConnectTimeout:
-            return Failure(FailureKind.NOT_SENT, "connect timeout")
-        except httpx.ConnectError as error:
-            return _certificate_problem(error) or Failure(FailureKind.NOT_SENT, "connection refused or unreachable")
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-            return _unsendable(error)
-        except httpx.TimeoutException:
-            return Failure(FailureKind.LOST, "read timeout")
-        except httpx.HTTPError as error:
-            return Failure(FailureKind.LOST, f"connection broke ({type(error).__name__})")
-        return Reply.parse(reply.status_code, reply.content, reply.headers)
-
-
-def _async_key_auth(api_key: str) -> Callable[[httpx.Request], httpx.Request]:
-    def add_key(outgoing: httpx.Request) -> httpx.Request:
-        outgoing.headers["authorization"] = api_key
-        return outgoing
-
-    return add_key
+            future = self._threads.submit(self._attempt, request, content, attempt)
+        except RuntimeError:
+            return Failure(FailureKind.NOT_SENT, "the connection is being closed", False)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            attempt.abort()
+            raise

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_bland.api.checks import checked
 from airflow_provider_bland.api.endpoints import BlandRequest
@@ -14,6 +17,9 @@ from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, B
 from airflow_provider_bland.hooks import form
 from airflow_provider_bland.tasks.channel import ask_airflow
 from airflow_provider_bland.tasks.sdk import BaseHook, mask_secret
+
+if TYPE_CHECKING:
+    from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
 
 
 class HookBase(BaseHook):
@@ -31,8 +37,12 @@ class HookBase(BaseHook):
     def __init__(self, bland_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.bland_conn_id = bland_conn_id
+        self.pause: Callable[[float], None] = time.sleep
+        """Waits between attempts. A task sets one that raises once the task has been killed."""
         self._settings: BlandSettings | None = None
-        self._transport: Any = None
+        self._transport: SyncTransport | None = None
+        self._async_transport: AsyncTransport | None = None
+        self._until = math.inf
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -80,26 +90,37 @@ class HookBase(BaseHook):
             default_region=checked("default_region", checked_region, extra.get("default_region")),
         )
 
-    def get_conn(self) -> Any:
+    def get_conn(self) -> SyncTransport:
         """The sync transport: one HTTP session with this connection's key and timeouts."""
         if self._transport is None:
             from airflow_provider_bland.api.transport import SyncTransport
 
-            self._transport = SyncTransport(self.settings)
+            self._transport = SyncTransport(self.settings, sleep=lambda seconds: self.pause(seconds))
         return self._transport
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """
+        Give all requests of a block so much time together; what takes longer fails, as an unreachable Bland does.
+
+        :param seconds: time for requests and for the waits between attempts.
+        """
+        before = self._until
+        self._until = min(before, time.monotonic() + max(0.0, seconds))
+        try:
+            yield
+        finally:
+            self._until = before
+
     def _send(self, request: BlandRequest) -> Any:
-        return self.get_conn().send(request)
+        return self.get_conn().send(request, until=self._until)
 
     async def _asend(self, request: BlandRequest) -> Any:
-        # One client for one request: triggers that wait go through the poller, which keeps its own.
         from airflow_provider_bland.api.transport import AsyncTransport
 
-        transport = AsyncTransport(await self.aget_settings())
-        try:
-            return await transport.send(request)
-        finally:
-            await transport.aclose()
+        # Held here so that it lives as long as this hook, and shared so that a thousand hooks have one.
+        self._async_transport = AsyncTransport.shared(await self.aget_settings())
+        return await self._async_transport.send(request)
 
 
 def _mask(connection: Any, extra: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from airflow_provider_bland.api.paging import Page, pages_of
 from airflow_provider_bland.hooks.base import HookBase
 
 # on_kill has five seconds until Airflow's SIGKILL; the request must fit in with time to spare.
+KILL_SECONDS = 4.0
 KILL_TIMEOUT = (1.5, 2.0)
 
 
@@ -232,7 +234,8 @@ class CallMethods(HookBase):
         # Our own may be in the middle of a request that the signal of the kill has interrupted.
         transport = SyncTransport(self.settings)
         try:
-            transport.send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
+            until = time.monotonic() + KILL_SECONDS
+            transport.send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT, until=until)
         finally:
             transport.close()
 

@@ -367,7 +367,7 @@ def test_a_server_that_is_not_bland_is_told(bland: Control, monkeypatch: pytest.
         )
         passed, message = BlandHook().test_connection()
     assert not passed
-    assert "not JSON" in message
+    assert "Something between this worker and Bland answered 200 (HTML)" in message
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_bland.api import errors
+from airflow_provider_bland.api.bodies import NOT_JSON
 from airflow_provider_bland.api.replies import (
     MAX_MESSAGE_LENGTH,
-    NOT_JSON,
     Reply,
     code_of,
     error_of,
+    hides_server_fault,
     is_error_body,
-    is_unsettled,
     messages_of,
     retry_after_of,
 )
@@ -330,7 +330,7 @@ def test_whatever_comes_is_read_or_known_as_unreadable(status: int, content: byt
 @given(st.integers(200, 599), st.binary(max_size=80))
 def test_no_reply_breaks_the_reading(status: int, content: bytes) -> None:
     reply = Reply.parse(status, content, {})
-    is_unsettled(reply)
+    hides_server_fault(reply)
     assert str(error_of(reply, "GET /v1/calls"))
 
 
@@ -352,4 +352,4 @@ def test_no_body_breaks_the_reading(status: int, body: Any) -> None:
     error = error_of(reply, "GET /v1/calls")
     assert all(isinstance(message, str) and 0 < len(message) <= MAX_MESSAGE_LENGTH for message in error.messages)
     assert is_error_body(body) in (True, False)
-    assert is_unsettled(reply) in (True, False)
+    assert hides_server_fault(reply) in (True, False)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_bland.api import endpoints, errors
+from airflow_provider_bland.api.bodies import EMPTY, NOT_JSON
 from airflow_provider_bland.api.endpoints import BlandRequest
-from airflow_provider_bland.api.replies import NOT_JSON, Reply
+from airflow_provider_bland.api.replies import Reply
 from airflow_provider_bland.api.retries import (
     MAX_ATTEMPTS,
     MAX_RATE_LIMIT_WAIT,
@@ -42,6 +43,7 @@ def error(message: str, status: int = 400, **more: Any) -> Reply:
 
 
 NOT_SENT = Failure(FailureKind.NOT_SENT, "connect timeout")
+HTML = {"content-type": "text/html; charset=utf-8"}
 UNTRUSTED = Failure(FailureKind.NOT_SENT, "its certificate is not trusted", repeatable=False)
 # name: (what happened, for a request that may be repeated, for one that dials, creates or charges)
 # "again" is: asked again, and in the end raised as that type; "raise" is: raised at once.
@@ -107,7 +109,41 @@ TABLE: dict[str, tuple[Reply | Failure, tuple[str, type[Exception]], tuple[str, 
         ("raise", errors.BlandRequestError),
         ("raise", errors.BlandRequestError),
     ),
-    "400 not JSON": (Reply(400), ("raise", errors.BlandRequestError), ("raise", errors.BlandRequestError)),
+    "400 HTML": (
+        Reply(400, headers=HTML, flaw="it is HTML"),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "401 HTML": (
+        Reply(401, headers=HTML, flaw="it is HTML"),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "403 HTML, which may have replaced the reply": (
+        Reply(403, headers=HTML, flaw="it is HTML"),
+        ("again", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "407 HTML": (
+        Reply(407, headers=HTML, flaw="it is HTML"),
+        ("raise", errors.BlandConnectionError),
+        ("raise", errors.BlandConnectionError),
+    ),
+    "404 HTML": (
+        Reply(404, headers=HTML, flaw="it is HTML"),
+        ("raise", errors.BlandConnectionError),
+        ("raise", errors.BlandConnectionError),
+    ),
+    "401 without a word": (
+        Reply(401, flaw=EMPTY),
+        ("raise", errors.BlandAuthError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
+    "too large": (
+        Failure(FailureKind.LOST, "too large", repeatable=False),
+        ("raise", errors.BlandServerError),
+        ("raise", errors.BlandAmbiguousError),
+    ),
     "400 unable to queue": (
         error("Unable to queue call."),
         ("again", errors.BlandServerError),
@@ -136,7 +172,7 @@ TABLE: dict[str, tuple[Reply | Failure, tuple[str, type[Exception]], tuple[str, 
         ("raise", errors.BlandNotFoundError),
     ),
     "408": (Reply(408), ("again", errors.BlandServerError), ("raise", errors.BlandAmbiguousError)),
-    "413": (Reply(413), ("raise", errors.BlandRequestError), ("raise", errors.BlandRequestError)),
+    "413": (Reply(413), ("raise", errors.BlandConnectionError), ("raise", errors.BlandConnectionError)),
     "418": (
         Reply(418, {"error": "OBJECTIVE_VALIDATION_ERROR", "details": "Rejected."}),
         ("raise", errors.BlandRequestError),
@@ -220,14 +256,28 @@ def test_what_was_asked_for_is_returned_as_it_is(request_: BlandRequest, body: A
         {"status": "success", "message": "Call successfully queued."},
         {"status": "success", "call_id": None},
         {"status": "success", "call_id": ""},
+        {"status": "success", "call_id": "../.."},
+        {"status": "success", "call_id": "a/b"},
+        {"status": "success", "call_id": "c-1\nc-2"},
+        {"status": "success", "call_id": {"id": "c-1"}},
+        {"status": "success", "call_id": "active"},
+        {"status": "success", "call_id": "c" * 10_000},
+        {"status": "error", "message": "No.", "call_id": "c-1"},
+        {"status": "error", "message": "No.", "call_id": "../.."},
+        {"errors": ["No."], "c_id": "c-1"},
+        {"status": "DNC Error", "message": "Number found in DNC list.", "call_id": "c-1"},
         {},
     ],
-    ids=str,
+    ids=lambda body: str(body)[:60],
 )
-def test_a_200_without_a_call_id_leaves_it_open_if_the_phone_rings(body: Any) -> None:
-    decision = decide(PLACE, Reply(200, body), 1, 0.5)
+@pytest.mark.parametrize("status", [200, 400, 429])
+def test_a_reply_that_names_a_call_it_denies_or_none_leaves_it_open_if_the_phone_rings(body: Any, status: int) -> None:
+    if status >= 400 and not body.get("call_id") and not body.get("c_id"):
+        return
+    decision = decide(PLACE, Reply(status, body), 1, 0.5)
     assert isinstance(decision, Raise)
     assert type(decision.error) is errors.BlandAmbiguousError
+    assert decision.odd
 
 
 outcomes = st.sampled_from([outcome for outcome, _, _ in TABLE.values()])
@@ -306,6 +356,51 @@ def test_the_same_number_is_tried_again_after_ten_seconds(attempt: int, jitter: 
     decision = decide(PLACE, limited("Calls can only be sent every 10 seconds to the same number."), attempt, jitter)
     assert isinstance(decision, Retry)
     assert 10.0 <= decision.delay <= 11.0
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 502])
+def test_what_a_proxy_says_is_not_blamed_on_the_key(status: int) -> None:
+    for request in EVERY:
+        decision = decide(request, Reply(status, headers=HTML, flaw="it is HTML"), MAX_ATTEMPTS, 0.5)
+        assert isinstance(decision, Raise)
+        assert "API key" not in str(decision.error)
+        assert not decision.error.permanent
+        if status < 500:
+            assert f"Something between this worker and Bland answered {status} (HTML)" in str(decision.error)
+
+
+@pytest.mark.parametrize("body", [{"call_id": "c-2"}, {"c_id": "c-2"}, {"call_id": None}, {}, [], {"call_id": ["c-1"]}])
+def test_details_of_another_call_are_nobodys(body: Any) -> None:
+    decision = decide(READ, Reply(200, body), 1, 0.5)
+    assert isinstance(decision, Raise)
+    assert type(decision.error) is errors.BlandServerError
+    assert decision.odd
+
+
+def test_a_page_has_as_many_rows_as_were_asked_for_and_all_are_rows() -> None:
+    request = endpoints.list_calls({"limit": 3})
+    decision = decide(request, Reply(200, {"calls": [{"call_id": "c-1"}, 5, None, *[{}] * 1000], "count": 1}), 1, 0.5)
+    assert decision == Return({"calls": [{"call_id": "c-1"}, {}, {}], "count": 1})
+
+
+def test_nobody_waits_longer_than_the_caller_can() -> None:
+    assert isinstance(decide(READ, NOT_SENT, 1, 0.5, time_left=0.5), Raise)
+    assert isinstance(decide(READ, NOT_SENT, 1, 0.5, time_left=1.0), Retry)
+    assert isinstance(decide(PLACE, limited(retry_after="30"), 1, 0.5, time_left=29), Raise)
+
+
+def test_an_error_of_twenty_thousand_messages_is_short() -> None:
+    body = {
+        "status": "error",
+        "message": "x " * 100_000,
+        "errors": ["y" * n for n in range(20_000)],
+        "code": "Z" * 5_000_000,
+    }
+    decision = decide(READ, Reply(400, body), 1, 0.5)
+    assert isinstance(decision, Raise)
+    assert len(str(decision.error)) < 4000
+    assert len(decision.error.messages) < 10
+    assert len(decision.error.code or "") <= 64
 
 
 def test_an_unsure_reply_keeps_its_status_and_words() -> None:
