@@ -157,6 +157,8 @@ def _unconnected(trouble: Exception, whom: str) -> Failure:
             return Failure(FailureKind.NOT_SENT, f"the proxy answered {status} when asked for a way to Bland", heals)
     if any(type(cause).__module__ == "http.client" for cause in causes):
         return Failure(FailureKind.NOT_SENT, "the proxy answered with something else than HTTP")
+    if any(isinstance(cause, ConnectionError) and not isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return Failure(FailureKind.NOT_SENT, f"broken off while connecting ({whom})")
     return Failure(FailureKind.NOT_SENT, f"connection refused or unreachable ({whom})")
 
 

@@ -25,7 +25,7 @@ class Page:
     """
     A page of a list.
 
-    :param rows: as they came; what is no object is left out by the reader.
+    :param rows: as they came; what is no object, or an empty one, is left out by the reader.
     :param total: how many rows there are in all, if the server says so.
     """
 
@@ -52,7 +52,7 @@ def pages_of(fetch: Fetch, *, size: int, start: int = 0, limit: int | None = Non
     while left is None or left > 0:
         wanted = size if left is None else min(size, left)
         page = fetch(position, wanted)
-        named = {identity_of(row): row for row in page.rows if isinstance(row, Mapping)}
+        named = {identity_of(row): row for row in page.rows if isinstance(row, Mapping) and row}
         whole = hash(frozenset(named))
         seen_before = whole in pages
         new = [] if seen_before else [

@@ -7,19 +7,17 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_bland.api.checks import checked
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import checked_region
 from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, BlandSettings, base_url_of
+from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
 from airflow_provider_bland.hooks import form
 from airflow_provider_bland.tasks.channel import ask_airflow
 from airflow_provider_bland.tasks.sdk import BaseHook, mask_secret
-
-if TYPE_CHECKING:
-    from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
 
 
 class HookBase(BaseHook):
@@ -93,8 +91,6 @@ class HookBase(BaseHook):
     def get_conn(self) -> SyncTransport:
         """The sync transport: one HTTP session with this connection's key and timeouts."""
         if self._transport is None:
-            from airflow_provider_bland.api.transport import SyncTransport
-
             self._transport = SyncTransport(self.settings, sleep=lambda seconds: self.pause(seconds))
         return self._transport
 
@@ -112,12 +108,10 @@ class HookBase(BaseHook):
         finally:
             self._until = before
 
-    def _send(self, request: BlandRequest) -> Any:
-        return self.get_conn().send(request, until=self._until)
+    def _send(self, request: BlandRequest, sleep: Callable[[float], None] | None = None) -> Any:
+        return self.get_conn().send(request, until=self._until, sleep=sleep)
 
     async def _asend(self, request: BlandRequest) -> Any:
-        from airflow_provider_bland.api.transport import AsyncTransport
-
         # Held here so that it lives as long as this hook, and shared so that a thousand hooks have one.
         self._async_transport = AsyncTransport.shared(await self.aget_settings())
         return await self._async_transport.send(request)

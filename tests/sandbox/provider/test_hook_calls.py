@@ -573,6 +573,7 @@ def test_bland_that_comes_back_in_time_is_rung_through_once(no_backoff: None) ->
 
         servers: list[SandboxServer] = []
         hook = BlandHook()
+        hook._settings = settings
         hook._transport = SyncTransport(settings, sleep=come_back)
         assert hook.send_call(HUMAN, "Say hello.")["call_id"]
         assert len(servers[0].sandbox.overview()) == 1
