@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -112,10 +113,10 @@ NOTHING_SENT: dict[str, tuple[Make, str]] = {
     "certificate of nobody we trust": (tls(trusted=False), "not trusted"),
     "certificate for another host": (tls(name="elsewhere.example"), "not trusted"),
     "expired certificate": (tls(days=-1), "not trusted"),
-    "https on an http port": (https_on_an_http_port, "TLS handshake failed"),
+    "https on an http port": (https_on_an_http_port, "TLS handshake failed|broken off"),
     "missing CA bundle": (missing_bundle, "CA certificates cannot be read"),
     "broken CA bundle": (broken_bundle, "TLS"),
-    "nobody listens at the proxy": (proxy_at(lambda: f"http://127.0.0.1:{closed_port()}"), "unreachable (the proxy)"),
+    "nobody listens at the proxy": (proxy_at(lambda: f"http://127.0.0.1:{closed_port()}"), "unreachable .the proxy"),
     "no such proxy": (proxy_at(lambda: "http://no-such-proxy.invalid:3128"), "host name of the proxy was not found"),
     "a proxy's address that is none": (proxy_at(lambda: "http://[::1"), "proxy"),
     "a proxy's address without a host": (proxy_at(lambda: "http://:3128"), "proxy"),
@@ -125,9 +126,9 @@ NOTHING_SENT: dict[str, tuple[Make, str]] = {
     "the proxy cannot": (proxied(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), "answered 503"),
     "the proxy's way is broken": (proxied(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), "answered 502"),
     "the proxy speaks no HTTP": (proxied(b"SSH-2.0-OpenSSH_9.6\r\n"), "something else than HTTP"),
-    "the proxy hangs up": (proxied(hang_up), "broken off while connecting (the proxy)"),
+    "the proxy hangs up": (proxied(hang_up), "broken off while connecting .the proxy"),
     "the proxy closes without a word": (proxied(b""), "proxy"),
-    "the proxy opens a way to nowhere": (proxied(b"HTTP/1.1 200 OK\r\n\r\n"), ""),
+    "the proxy opens a way to nowhere": (proxied(b"HTTP/1.1 200 OK\r\n\r\n"), "TLS handshake failed|broken off"),
     "the proxy says nothing": (proxied(lambda exchange: exchange.write(b"H", every=9.0)), "timeout"),
     "the proxy trickles": (proxied(lambda exchange: exchange.write(*[b"H"] * 99, every=0.1)), "timeout"),
     "the proxy's headers never end": (
@@ -146,7 +147,7 @@ def test_nothing_was_sent(
             monkeypatch.setenv(name, value)
         with pytest.raises(BlandConnectionError) as told:
             ask(BlandSettings(KEY, world.base_url, connect_timeout=0.3, read_timeout=5.0), PLACE)
-    assert said in str(told.value)
+    assert re.search(said, str(told.value)), str(told.value)
     assert "othing was sent" in str(told.value)
     assert world.server is None or world.server.rings == 0
     _harmless(told.value)
