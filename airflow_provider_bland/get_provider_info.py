@@ -53,6 +53,9 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "task-decorators": [
+            {"name": "bland_call", "class-name": "airflow_provider_bland.decorators.calls.bland_call_task"}
+        ],
         "extra-links": ["airflow_provider_bland.links.bland.BlandCallLink"],
         "connection-types": [
             {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import checks
@@ -30,7 +29,6 @@ _LONG_FOR_A_WORKER: Final = 600.0
 class CallDialler(CallWaiter):
     """An operator that dials. Its arguments are ``SendCallOperator``'s."""
 
-    row: Mapping[str, Any] | None
     wait_for_completion: bool
     deferrable: bool
     on_existing_call: str

@@ -6,20 +6,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, determine_kwargs
-
 from airflow_provider_bland.api.anything import any_request, dials
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.sdk import BaseOperator, determine_kwargs
 from airflow_provider_bland.tasks.store import REQUEST_KEY, TaskMemory
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_bland.api.endpoints import BlandRequest
+    from airflow_provider_bland.tasks.sdk import Context
 
 # Airflow's task state store takes 65,535 bytes.
 _MOST_KEPT: Final = 32_000

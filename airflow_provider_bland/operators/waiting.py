@@ -55,6 +55,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
     max_duration: Any
     analysis_schema: dict[str, Any] | None
     call_options: dict[str, Any] | None
+    row: Mapping[str, Any] | None
     poll_interval: float
     timeout: float | None
     stop_on_timeout: bool
@@ -86,7 +87,12 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
     def _wants_analysis(self) -> bool:
         options = from_template(self.call_options)
         also = options.get("analysis_schema") if isinstance(options, Mapping) else None
-        return is_given(self.analysis_schema) or is_given(also)
+        return is_given(self._given("analysis_schema")) or is_given(also)
+
+    def _given(self, name: str) -> Any:
+        """A field of the call, from wherever the user gave it: the row wins."""
+        row = self.row if isinstance(self.row, Mapping) else {}
+        return row[name] if name in row else getattr(self, name)
 
     def _deadline_of(self, body: Mapping[str, Any], placed_at: float) -> float:
         """Epoch seconds at which the call's time is up; waiting for an earlier try's call gives it no more time."""
@@ -107,7 +113,8 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
 
     def _starts_at(self) -> float | None:
         """Epoch seconds at which Bland is to dial, if that is not at once."""
-        return parse_start_time(self.start_time).timestamp() if is_given(self.start_time) else None
+        start = self._given("start_time")
+        return parse_start_time(start).timestamp() if is_given(start) else None
 
     def _look_from(self) -> float:
         """Epoch seconds before which nothing happens: Bland has not dialled yet."""
@@ -239,7 +246,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
             record = IntentStore(context).load()
             if record is not None and record.call_id is not None:
                 placed_at = datetime.fromtimestamp(record.intent_at, UTC)
-        given = {"start_time": self.start_time, "max_duration": self.max_duration}
+        given = {name: self._given(name) for name in ("start_time", "max_duration")}
         body = {name: value for name, value in given.items() if is_given(value)}
         start = placed_at.timestamp() if isinstance(placed_at, datetime) else time.time()
         return min(self._deadline_of(body, start), self._execution_deadline())
@@ -297,7 +304,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
         if not counted:
             metrics.call_finished(outcome, details)
         ti.xcom_push(key="outcome", value=str(outcome))
-        masked = mask_number(details.get("to") or self.phone_number)
+        masked = mask_number(details.get("to") or self._given("phone_number"))
         self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
         tries_left = may_redial and self._tries_left(context)
         decision = verdict(outcome, fail_on=self.fail_on, redial_on=self.redial_on, tries_left=tries_left)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from airflow.sdk import task as task
     from airflow.sdk import timezone as timezone
     from airflow.sdk._shared.observability.metrics.stats import Stats as Stats
+    from airflow.sdk.bases.decorator import DecoratedOperator as DecoratedOperator
+    from airflow.sdk.bases.decorator import TaskDecorator as TaskDecorator
+    from airflow.sdk.bases.decorator import determine_kwargs as determine_kwargs
+    from airflow.sdk.bases.decorator import task_decorator_factory as task_decorator_factory
     from airflow.sdk.exceptions import AirflowException as AirflowException
     from airflow.sdk.exceptions import AirflowFailException as AirflowFailException
     from airflow.sdk.exceptions import AirflowNotFoundException as AirflowNotFoundException
@@ -49,6 +53,10 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
     "Context": ("airflow.sdk", "airflow.utils.context"),
     "DAG": ("airflow.sdk", "airflow.models.dag"),
+    "DecoratedOperator": ("airflow.sdk.bases.decorator", "airflow.decorators.base"),
+    "TaskDecorator": ("airflow.sdk.bases.decorator", "airflow.decorators.base"),
+    "determine_kwargs": ("airflow.sdk.bases.decorator", "airflow.utils.operator_helpers"),
+    "task_decorator_factory": ("airflow.sdk.bases.decorator", "airflow.decorators.base"),
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),
     "Param": ("airflow.sdk", "airflow.models.param"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
