@@ -154,6 +154,22 @@ class Control:
         found = self._ask("GET", "rings")
         return int(found["rings"].get(number, 0) if number else found["total"])
 
+    def rung(self) -> dict[str, int]:
+        """How often each number rang."""
+        return dict(self._ask("GET", "rings")["rings"])
+
+    def reset(self) -> None:
+        """Begin anew: nobody was ever rung."""
+        self._ask("POST", "reset")
+
+    def set_forward(self, seconds: float) -> float:
+        """Let time pass, and return what Bland's clock shows then (Unix time)."""
+        return float(self._ask("POST", "clock", {"advance": seconds})["unix"])
+
+    def describe(self, *callees: dict[str, Any]) -> None:
+        """Say who answers, and when."""
+        self._ask("POST", "callees", {"callees": list(callees)})
+
     def live_calls(self) -> list[dict[str, Any]]:
         return list(self._ask("GET", "calls", live="true")["calls"])
 
@@ -184,6 +200,44 @@ class Control:
             return dict(self._session.get(f"{self.url}/v1/calls/{call_id}", headers=headers, timeout=10).json())
 
         return eventually(details, lambda call: call["completed"] and call["price"] is not None)
+
+
+class TimeMachine:
+    """
+    Lets days pass in no time, for Bland and for us alike.
+
+    Whoever would sleep sets both clocks forward instead.
+    """
+
+    def __init__(self, bland: Control, monkeypatch: Any) -> None:
+        self._bland = bland
+        self._ahead = 0.0
+        self.slept: list[float] = []
+        monkeypatch.setattr("airflow_provider_bland.api.clock.now", self.now)
+        monkeypatch.setattr("airflow_provider_bland.operators.campaigns.pause", self._pause)
+
+    def now(self) -> float:
+        """What our clock shows."""
+        return time.time() + self._ahead
+
+    def set_to(self, moment: datetime) -> None:
+        """Go to a moment in the future."""
+        self.skip(moment.timestamp() - self.now())
+
+    def skip(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        if seconds > 0:
+            self._ahead = self._bland.set_forward(seconds) - time.time()
+
+    def reset(self) -> None:
+        """Come back, after the sandbox was reset."""
+        self._ahead = 0.0
+
+    def _pause(self, seconds: float, check: Callable[[], None]) -> None:
+        check()
+        self.slept.append(seconds)
+        self.skip(seconds)
+        check()
 
 
 def eventually(look: Callable[[], T], accept: Callable[[T], object] = bool, limit: float = 10.0) -> T:
