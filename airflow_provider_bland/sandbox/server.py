@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,7 @@ import uvicorn
 from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.web.app import create_app
 from airflow_provider_bland.sandbox.web.delivery import ConnectionAwareProtocol
+from airflow_provider_bland.sandbox.world.keys import Keys
 from airflow_provider_bland.sandbox.world.sandbox import Sandbox
 
 
@@ -91,6 +92,7 @@ class SandboxServer:
     :param host: the address to listen on.
     :param port: the port; 0 picks a free one.
     :param db: a file that keeps the state.
+    :param hosts: names of this machine under which clients may ask, besides ``localhost`` and addresses.
     :param settings: fields of :class:`~airflow_provider_bland.sandbox.model.settings.Settings`.
     """
 
@@ -101,13 +103,19 @@ class SandboxServer:
         host: str = "127.0.0.1",
         port: int = 0,
         db: str | Path | None = None,
+        hosts: Collection[str] = (),
         **settings: Any,
     ) -> None:
         unknown = set(settings) - set(vars(Settings()))
         if unknown:
             raise ValueError(f"Unknown settings: {', '.join(sorted(unknown))}.")
-        self.sandbox = Sandbox(Settings(**settings), api_key=api_key, db=db)
+        checked, keys = Settings(**settings), Keys(api_key)
         self._socket = bound_socket(host, port)
+        try:
+            self.sandbox = Sandbox(checked, keys=keys, db=db, hosts=hosts)
+        except BaseException:
+            self._socket.close()
+            raise
         self.url = self.sandbox.url = url_of(self._socket)
         self._started = threading.Event()
         self._server = UvicornServer(self.sandbox, self._started.set)

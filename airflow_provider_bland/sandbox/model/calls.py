@@ -112,9 +112,9 @@ class Call:
             return 30.0
 
     @property
-    def call_length(self) -> float | None:
-        """Minutes of conversation; ``None`` before the end."""
-        return None if self.ended_at is None else float(f"{self.talked / 60:.15g}")
+    def call_length(self) -> float:
+        """Minutes of conversation; 0 before the end."""
+        return 0.0 if self.ended_at is None else float(f"{self.talked / 60:.15g}")
 
 
 @dataclass

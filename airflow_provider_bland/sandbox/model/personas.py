@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -152,6 +152,11 @@ class Line:
     speaker: str
     text: str
     offset: float
+
+
+def ends_of(lines: Sequence[Line], seconds: float) -> list[float]:
+    """Return until when each utterance lasts at most, in a conversation of so many seconds."""
+    return [*(line.offset for line in lines[1:]), seconds][: len(lines)]
 
 
 def opening(first_sentence: str, task: str) -> str:

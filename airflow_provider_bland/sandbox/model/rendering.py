@@ -9,23 +9,24 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from email.utils import format_datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from airflow_provider_bland.sandbox.model.calls import Call, asked
 from airflow_provider_bland.sandbox.model.findings import Finding
 from airflow_provider_bland.sandbox.model.lifecycle import voicemail_message
-from airflow_provider_bland.sandbox.model.personas import PERSONAS, Line, Persona, conversation, opening
+from airflow_provider_bland.sandbox.model.personas import PERSONAS, Line, Persona, conversation, ends_of, opening
 from airflow_provider_bland.sandbox.model.personas import voicemail as voicemail_lines
 from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.model.times import iso_micro, iso_milli, iso_second
 
 PRICE_PER_MINUTE: Final = Decimal("0.09")
 MINIMUM_PRICE: Final = Decimal("0.015")
+TRANSCRIPT_FIELDS: Final = ("transcripts", "concatenated_transcript")
 
 # Tags of calls that nobody answered, by status.
 _SYSTEM_TAGS: Final = {"no-answer": "NO_ANSWER", "busy": "BUSY", "canceled": "CANCELED", "failed": "FAILED"}
 
-_VARIABLE: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+_VARIABLE: Final = re.compile(r"\{\{([^{}]+)\}\}")
 
 
 def substituted(text: str, variables: Mapping[str, Any]) -> str:
@@ -37,20 +38,22 @@ def substituted(text: str, variables: Mapping[str, Any]) -> str:
     known = {name.lower(): value for name, value in variables.items()}
 
     def value(found: re.Match[str]) -> str:
-        filled = known.get(found[1].lower())
+        filled = known.get(found[1].strip().lower())
         return found[0] if filled is None else str(filled)
 
     return _VARIABLE.sub(value, text)
 
 
+def zone_of(call: Call) -> str:
+    """Return the zone of the times that a call is about."""
+    return str(call.body.get("timezone") or call.zone or "America/Los_Angeles")
+
+
 def variables(call: Call) -> dict[str, Any]:
     """Return the variables of a call: the system's, the request's, and a copy of the metadata."""
     moment = datetime.fromtimestamp(call.started_at or call.created_at, UTC)
-    zone = str(call.body.get("timezone") or call.zone or "America/Los_Angeles")
-    try:
-        local = moment.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError):
-        zone, local = "UTC", moment
+    zone = zone_of(call)
+    local = moment.astimezone(ZoneInfo(zone))
     found: dict[str, Any] = {
         "now": local.strftime("%a %b %d %Y %H:%M:%S GMT%z") + f" ({local.tzname()})",
         "now_utc": format_datetime(moment, usegmt=True),
@@ -82,18 +85,30 @@ def persona(call: Call) -> Persona:
     return PERSONAS[call.persona].as_known(data if isinstance(data, dict) else {})
 
 
-def spoken(call: Call) -> list[Line]:
-    """Return what was said in a call, as far as it got."""
+def spoken(call: Call, elapsed: float | None = None) -> list[Line]:
+    """
+    Return what was said in a call.
+
+    :param elapsed: simulated seconds since it was answered, while it goes on; ``None``: it is over.
+    """
     if call.started_at is None or call.outcome == "silent":
         return []
+    if elapsed is None:
+        return _spoken(call, call.talked)
+    # Those who talk without end are not about to say goodbye.
+    planned = elapsed + 60 if call.trait("endless") else min(call.talk, call.max_duration * 60)
+    return [line for line in _spoken(call, planned) if line.offset <= elapsed]
+
+
+def _spoken(call: Call, seconds: float) -> list[Line]:
     known = variables(call)
     if call.outcome == "voicemail":
         message = voicemail_message(call.body)
-        return voicemail_lines(call.number, substituted(message, known) if message else None, call.talked)
+        return voicemail_lines(call.number, substituted(message, known) if message else None, seconds)
     task = substituted(str(call.body.get("task") or ""), known)
     first = substituted(str(call.body.get("first_sentence") or ""), known)
     callee_first = asked(call.body, "wait_for_greeting")
-    return conversation(persona(call), opening(first, task), call.talked, callee_first=callee_first)
+    return conversation(persona(call), opening(first, task), seconds, callee_first=callee_first)
 
 
 def finding(call: Call) -> Finding:
@@ -107,12 +122,14 @@ def finding(call: Call) -> Finding:
         f"{call.number}:{call.nth}",
         data if isinstance(data, dict) else {},
         call.call_me_at if conversed else None,
-        variables(call)["timezone"],
+        zone_of(call),
     )
 
 
 def price(call: Call) -> float:
-    """Return the price in US dollars: a flat rate per minute, with a minimum per attempt."""
+    """Return the price in US dollars: a flat rate per minute, with a minimum per attempt; nothing without one."""
+    if not call.dialled:
+        return 0.0
     exact = Decimal(str(call.call_length or 0)) * PRICE_PER_MINUTE
     return float(max(MINIMUM_PRICE, exact.quantize(Decimal("0.001"), ROUND_HALF_UP)))
 
@@ -160,7 +177,12 @@ def analysis(call: Call) -> dict[str, Any] | None:
 
 
 def row(call: Call, settings: Settings, url: str) -> dict[str, Any]:
-    """Return a row of the list: the ten documented fields, or more when the sandbox is told so."""
+    """
+    Return a row of the list.
+
+    It has the ten fields of the documented example, and the two more that Bland's command line client reads, or all
+    fields when the sandbox is told so.
+    """
     shown: dict[str, Any] = {
         "c_id" if call.trait("row_c_id") else "call_id": call.call_id,
         "created_at": iso_micro(call.created_at),
@@ -172,27 +194,32 @@ def row(call: Call, settings: Settings, url: str) -> dict[str, Any]:
         "error_message": call.error_message,
         "answered_by": call.answered_by,
         "batch_id": call.batch_id,
+        "inbound": False,
+        "pathway_id": call.body.get("pathway_id") or None,
     }
     if "external_id" in call.body:
         shown["external_id"] = call.body["external_id"]
     if settings.rows_with_metadata:
         full = details(call, settings, url)
-        for absent in ("transcripts", "concatenated_transcript", "call_id", "c_id"):
+        for absent in (*TRANSCRIPT_FIELDS, "call_id", "c_id"):
             full.pop(absent)
         shown = {**full, **shown, "updated_at": iso_micro(call.updated_at)}
     return shown
 
 
-def details(call: Call, settings: Settings, url: str) -> dict[str, Any]:
+def details(call: Call, settings: Settings, url: str, elapsed: float | None = None) -> dict[str, Any]:
     """
     Return the body of ``GET /v1/calls/{call_id}``.
 
-    What unset fields are before the end of a call is not documented; here they are null, and lists are empty.
+    What unset fields are before the end of a call is not documented; here they are null, the length is 0, and the
+    transcript grows while people talk.
+
+    :param elapsed: simulated seconds since the call was answered, while it goes on.
     """
     body = call.body
     over = call.completed and call.ended_at is not None
     ready = over and call.settled and call.outcome != "complete_error"
-    lines = spoken(call) if over else []
+    lines = spoken(call) if over else spoken(call, elapsed) if elapsed is not None else []
     recorded = over and call.started_at is not None and asked(body, "record")
     shown: dict[str, Any] = {
         "call_id": call.call_id,
@@ -260,7 +287,6 @@ def webhook_body(call: Call, settings: Settings, url: str) -> dict[str, Any]:
 def corrected(call: Call) -> list[dict[str, Any]]:
     """Return the corrected transcript's items."""
     lines = spoken(call)
-    ends = [line.offset for line in lines[1:]] + [call.talked]
     return [
         {
             "start": round(line.offset, 2),
@@ -270,7 +296,7 @@ def corrected(call: Call) -> list[dict[str, Any]]:
             "speaker_label": line.speaker,
             "confidence": 0.98,
         }
-        for line, end in zip(lines, ends, strict=True)
+        for line, end in zip(lines, ends_of(lines, call.talked), strict=True)
     ]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from airflow_provider_bland.sandbox.model.javascript import stringify
 
 
 class Delivery(StrEnum):
@@ -57,6 +58,4 @@ def call_not_found() -> Reply:
 
 def encoded(body: Any) -> bytes:
     """Return a body as bytes; bytes are taken as they are."""
-    if isinstance(body, bytes):
-        return body
-    return json.dumps(body, ensure_ascii=False).encode()
+    return body if isinstance(body, bytes) else stringify(body)

@@ -38,10 +38,9 @@ def parse_start_time(text: str) -> float | None:
     if found is None:
         return None
     try:
-        moment = datetime.fromisoformat(found["moment"] + (found["offset"] or "+00:00"))
-    except ValueError:
+        return datetime.fromisoformat(found["moment"] + (found["offset"] or "+00:00")).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return moment.timestamp()
 
 
 _DATE: Final = re.compile(r"^\d{4}-\d\d-\d\d$")
@@ -56,6 +55,7 @@ def parse_filter_date(text: str, zone: ZoneInfo, *, end: bool) -> tuple[float, b
     :param end: of a day, return the moment it ends instead of the one it begins.
     :return: the Unix time, and whether the text was a day.
     :raises ValueError: when the text is neither.
+    :raises OverflowError: when it is beyond what can be counted with.
     """
     text = text.strip()
     if _DATE.match(text):

@@ -20,11 +20,13 @@ from airflow_provider_bland.sandbox.model.vocabulary import (
     BOOLEANS,
     EMERGENCY_NUMBERS,
     FIELDS,
+    INTERRUPTIBILITY,
     LANGUAGES,
     VOICEMAIL_ACTIONS,
     WEBHOOK_EVENTS,
 )
 
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _LOCAL: Final = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)")
 
 
@@ -222,8 +224,7 @@ def _texts(body: dict[str, Any]) -> str | None:
     if not _is(body, "request_data", lambda value: isinstance(value, dict)):
         return "request_data must be an object."
     voice = body.get("voice")
-    # Numbers were voices once (voice_id), and clients still send them.
-    if voice is not None and not isinstance(voice, str | int):
+    if voice is not None and not isinstance(voice, str):
         return "Voice must be a string."
     summary = body.get("summary_prompt")
     if summary is not None:
@@ -265,14 +266,28 @@ def _keywords(body: dict[str, Any]) -> str | None:
     return None
 
 
+def webhook_problem(webhook: object, settings: Settings) -> str | None:
+    """
+    Return why nothing can be posted to an address; ``None``: it can, or there is none.
+
+    :param webhook: the address, ``None`` or ``""``.
+    :param settings: may allow plain HTTP on this machine.
+    """
+    if webhook in (None, ""):
+        return None
+    if not isinstance(webhook, str) or not (
+        webhook.startswith("https://") or (settings.allow_http_webhooks and _LOCAL.match(webhook))
+    ):
+        return "webhook must be a string that starts with https://."
+    if re.search(r"[\s\x00-\x20\x7f\ud800-\udfff]", webhook) or not re.match(r"https?://[^/]+", webhook):
+        return "Webhook must be a valid URI"
+    return None
+
+
 def _webhook(body: dict[str, Any], settings: Settings) -> str | None:
-    webhook = body.get("webhook")
-    if webhook not in (None, ""):
-        local = settings.allow_http_webhooks and _LOCAL.match(str(webhook))
-        if not isinstance(webhook, str) or not (webhook.startswith("https://") or local):
-            return "webhook must be a string that starts with https://."
-        if re.search(r"\s", webhook) or not re.match(r"https?://[^/]+", webhook):
-            return "Webhook must be a valid URI"
+    problem = webhook_problem(body.get("webhook"), settings)
+    if problem:
+        return problem
     events = body.get("webhook_events")
     if events is not None and not (
         isinstance(events, list) and all(isinstance(event, str) and event in WEBHOOK_EVENTS for event in events)
@@ -289,11 +304,14 @@ def _choices(body: dict[str, Any]) -> str | None:
         if track not in BACKGROUND_TRACKS:
             return f"Invalid background_track option. Options are: [{', '.join(BACKGROUND_TRACKS)}]"
     language = body.get("language")
-    if language is not None and not (isinstance(language, str) and language in LANGUAGES):
+    if language is not None and not (isinstance(language, str) and language.lower() in LANGUAGES):
         return "Invalid language code"
     guide = body.get("pronunciation_guide")
     if guide is not None and not (isinstance(guide, list) and all(isinstance(item, dict) for item in guide)):
         return "Invalid pronunciation guide type."
+    ease = body.get("interruptibility")
+    if ease is not None and (isinstance(ease, bool) or ease not in INTERRUPTIBILITY):
+        return "interruptibility must be an integer from 0 to 4."
     version = body.get("pathway_version")
     if version not in (None, "production", "staging") and not _number_like(version):
         return "pathway_version needs to either be a number, or a string of 'production' or 'staging'."
@@ -303,9 +321,17 @@ def _choices(body: dict[str, Any]) -> str | None:
     return None
 
 
+def is_agent_id(agent: object) -> bool:
+    """Return whether something looks like the id of an agent."""
+    return isinstance(agent, str) and _UUID.fullmatch(agent) is not None
+
+
 def _agent(body: dict[str, Any]) -> Reply | None:
-    if not body.get("agent_id"):
+    agent = body.get("agent_id")
+    if agent in (None, ""):
         return None
+    if not is_agent_id(agent):
+        return error(400, "agent_id must be a valid UUID.", code="AGENT_ID_INVALID")
     if body.get("pathway_id") or body.get("persona_id"):
         return error(400, "agent_id cannot be combined with pathway_id or persona_id.", code="AGENT_PARAM_CONFLICT")
     if body.get("tools"):

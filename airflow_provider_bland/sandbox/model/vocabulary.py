@@ -9,10 +9,16 @@ def _words(*lines: str) -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
+def _lower(*lines: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _words(*lines))
+
+
 BACKGROUND_TRACKS: Final = ("office", "cafe", "restaurant", "none")
 VOICEMAIL_ACTIONS: Final = ("hangup", "leave_message", "ignore")
 WEBHOOK_EVENTS: Final = _words("queue call latency webhook tool dynamic_data citations evals post_transfer_transcript")
-LANGUAGES: Final = _words(
+INTERRUPTIBILITY: Final = (0, 1, 2, 3, 4)
+# In lower case: codes are taken in any.
+LANGUAGES: Final = _lower(
     "en en-US en-GB en-AU en-NZ en-IN zh zh-CN zh-Hans zh-TW zh-Hant es es-419 fr fr-CA de el hi hi-Latn ja ko ko-KR",
     "pt pt-BR pt-PT it nl pl ru sv sv-SE da da-DK fi id ms tr uk bg cs ro sk hu vi no auto babel fluent babel-en",
     "babel-es babel-fr babel-de",

@@ -6,20 +6,20 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
-from airflow_provider_bland.sandbox.model.replies import coded_error
-from airflow_provider_bland.sandbox.web.delivery import ReplyResponse
 from airflow_provider_bland.sandbox.web.endpoints import Endpoints
 from airflow_provider_bland.sandbox.web.gate import Gate
 from airflow_provider_bland.sandbox.web.routes import (
     account,
     agents,
+    batches_v1,
     batches_v2,
+    blocked,
     calls,
     control,
+    dnc,
     history,
-    numbers,
     recordings,
     webhooks,
 )
@@ -49,20 +49,11 @@ def create_app(sandbox: Sandbox) -> FastAPI:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
 
-    app = FastAPI(openapi_url=None, lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, lifespan=lifespan)
     app.state.closing = closing
     app.state.faults = faults
     control.register(endpoints, faults)
-    for routes in (calls, agents, batches_v2, account, recordings, webhooks, numbers, history):
+    for routes in (history, calls, agents, batches_v2, batches_v1, recordings, webhooks, dnc, blocked, account):
         routes.register(endpoints)
-    app.include_router(endpoints.router)
     app.add_middleware(Gate, endpoints=endpoints, faults=faults)
-
-    async def unknown(request: Request, problem: Exception) -> Response:
-        path = request.url.path
-        reply = coded_error(404, "NOT_FOUND", f"Cannot {request.method} {path}")
-        return ReplyResponse(reply, closing)
-
-    app.add_exception_handler(404, unknown)
-    app.add_exception_handler(405, unknown)
     return app

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from fastapi import Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -76,7 +76,8 @@ class ReplyResponse(Response):
         if reply.delivery is Delivery.HTML:
             super().__init__(HTML, reply.status, reply.headers, "text/html")
         else:
-            super().__init__(encoded(reply.body), reply.status, reply.headers, "application/json")
+            body = b"" if reply.status in (204, 304) else encoded(reply.body)
+            super().__init__(body, reply.status, reply.headers, "application/json")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the reply, or do what it does instead."""

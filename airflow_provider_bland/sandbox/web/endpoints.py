@@ -1,25 +1,49 @@
-"""Registering handlers that return replies, and knowing which route a request is for."""
+"""Which handler answers which request."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from starlette.requests import Request
 
+from airflow_provider_bland.sandbox.model import javascript
 from airflow_provider_bland.sandbox.model.replies import Reply
-from airflow_provider_bland.sandbox.web.delivery import ReplyResponse
 from airflow_provider_bland.sandbox.world.sandbox import Sandbox
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
 
+@dataclass(frozen=True)
+class Route:
+    """
+    A route.
+
+    :param method: its HTTP method.
+    :param template: its path, with ``{names}`` for what varies.
+    :param handler: answers its requests.
+    """
+
+    method: str
+    template: str
+    handler: Handler
+
+    @property
+    def name(self) -> str:
+        """Method and path, as they are counted."""
+        return f"{self.method} {self.template}"
+
+    def pattern(self) -> re.Pattern[str]:
+        """Return what its paths look like."""
+        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.template)))
+
+
 class Endpoints:
     """
-    Registers handlers that return replies.
+    The routes.
 
     :param sandbox: the state, for the handlers.
     :param closing: set when the server stops.
@@ -28,35 +52,42 @@ class Endpoints:
     def __init__(self, sandbox: Sandbox, closing: asyncio.Event) -> None:
         self.sandbox = sandbox
         self.closing = closing
-        self.router = APIRouter()
-        self.templates: list[tuple[str, str, re.Pattern[str]]] = []
+        self.routes: list[Route] = []
+        # By method and number of parts of the path.
+        self._patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], Route]]] = {}
 
     def on(self, method: str, path: str) -> Callable[[Handler], Handler]:
         """Register a handler for a method and a path; earlier ones win."""
 
         def register(handler: Handler) -> Handler:
-            async def endpoint(request: Request) -> Response:
-                return ReplyResponse(await handler(request), self.closing)
-
-            self.router.add_api_route(path, endpoint, methods=[method], response_model=None)
-            pattern = re.sub(r"\\{\w+\\}|\{\w+\}", "[^/]+", path)
-            self.templates.append((method, path, re.compile(pattern)))
+            route = Route(method, path, handler)
+            self.routes.append(route)
+            self._patterns.setdefault((method, path.count("/")), []).append((route.pattern(), route))
             return handler
 
         return register
 
-    def template(self, method: str, path: str) -> str | None:
-        """Return the template that a request is for."""
-        for known, template, pattern in self.templates:
-            if known == method and pattern.fullmatch(path):
-                return template
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """Return the route that a request is for, and what varies in its path."""
+        for pattern, route in self._patterns.get((method, path.count("/")), ()):
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return route, found.groupdict()
         return None
 
 
 async def json_body(request: Request) -> Any:
-    """Return the parsed body; ``None`` when it is empty or no JSON."""
+    """Return the parsed body; ``None`` when it is empty, no JSON, or not declared as JSON by its content type."""
     raw = await request.body()
+    if not raw or "json" not in request.headers.get("content-type", "").lower():
+        return None
     try:
-        return json.loads(raw) if raw else None
+        return javascript.parse(raw)
     except ValueError:
         return None
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Return the parsed body, when it is an object; else an empty one."""
+    body = await json_body(request)
+    return body if isinstance(body, dict) else {}

@@ -1,26 +1,29 @@
-"""What befalls every request before its route sees it: counting, faults, keys."""
+"""What befalls every request: who may ask, counting, faults, keys; then its route answers."""
 
 from __future__ import annotations
 
-import json
 from email.utils import formatdate
 from urllib.parse import parse_qs
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_bland.sandbox.model.replies import Delivery, Reply, error
+from airflow_provider_bland.sandbox.model import javascript
+from airflow_provider_bland.sandbox.model.replies import Delivery, Reply, coded_error, error
 from airflow_provider_bland.sandbox.model.validation import normalised
+from airflow_provider_bland.sandbox.web import hosts
 from airflow_provider_bland.sandbox.web.delivery import ReplyResponse, drop, half_body, hang
-from airflow_provider_bland.sandbox.web.endpoints import Endpoints
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, Route
+from airflow_provider_bland.sandbox.web.unsimulated import why_not
 from airflow_provider_bland.sandbox.world.faults import Fault
 
 
 class Gate:
     """
-    What every request passes: it is counted, may meet a fault, and must show a key.
+    Lets requests in and sees to their answers.
 
-    :param app: the routes.
-    :param endpoints: knows the templates.
+    :param app: deals with what is no request.
+    :param endpoints: the routes.
     :param faults: the faults there are now.
     """
 
@@ -30,32 +33,44 @@ class Gate:
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer it; replies carry the date of Bland's clock."""
-        if scope["type"] == "http":
-            send = self._dated(send)
-        if scope["type"] != "http" or scope["path"].startswith("/sandbox"):
+        """Answer a request, or do what a fault does instead; replies carry the date of Bland's clock."""
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        method, path, sandbox = scope["method"], scope["path"], self._endpoints.sandbox
-        template = self._endpoints.template(method, path)
-        with sandbox.engine.lock:
-            sandbox.engine.ledger.requests[f"{method} {template or path}"] += 1
-        if self._faults:
+        send = self._dated(send)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        stranger = hosts.refusal(headers, self._endpoints.sandbox.hosts)
+        found = None if stranger else self._endpoints.find(scope["method"], scope["path"])
+        route = found[0] if found else None
+        scope["path_params"] = found[1] if found else {}
+        ours = scope["path"].startswith("/sandbox/")
+        if not ours and not stranger:
+            self._count(scope, route)
+            # The body must be read, or a client that is still sending it sees a reset instead of a refusal.
             receive, raw = await _replayed(receive)
-            fault = self._fault(scope, template, raw)
+            fault = self._fault(scope, route, raw)
             if fault is not None:
-                await self._befall(fault, scope, receive, send)
+                await self._befall(fault, scope, receive, send, route, headers)
                 return
-        refused = None
-        if template is not None:
-            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-            refused = sandbox.keys.check(headers.get("authorization"), f"{method} {template}")
-        if refused is not None:
-            # The body must be read, or a client that is still sending it sees a reset instead of the refusal.
-            receive, _ = await _replayed(receive)
-            await ReplyResponse(refused, self._endpoints.closing)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        if stranger:
+            reply = coded_error(403, "FORBIDDEN", stranger)
+        else:
+            reply = await self._reply(scope, receive, route, headers)
+        await ReplyResponse(reply, self._endpoints.closing)(scope, receive, send)
+
+    async def _reply(self, scope: Scope, receive: Receive, route: Route | None, headers: dict[str, str]) -> Reply:
+        if route is None:
+            return coded_error(404, "NOT_FOUND", why_not(scope["method"], scope["path"]))
+        if not route.template.startswith("/sandbox/"):
+            refused = self._endpoints.sandbox.keys.check(headers.get("authorization"), route.name)
+            if refused is not None:
+                return refused
+        return await route.handler(Request(scope, receive))
+
+    def _count(self, scope: Scope, route: Route | None) -> None:
+        engine = self._endpoints.sandbox.engine
+        with engine.lock:
+            engine.ledger.requests[route.name if route else f"{scope['method']} {scope['path']}"] += 1
 
     def _dated(self, send: Send) -> Send:
         async def dated(message: Message) -> None:
@@ -66,10 +81,10 @@ class Gate:
 
         return dated
 
-    def _fault(self, scope: Scope, template: str | None, raw: bytes) -> Fault | None:
-        number = self._number(scope, raw)
+    def _fault(self, scope: Scope, route: Route | None, raw: bytes) -> Fault | None:
+        number = self._number(scope, raw) if self._faults else None
         for fault in self._faults:
-            if fault.matches(scope["method"], scope["path"], template, number):
+            if fault.matches(scope["method"], scope["path"], route.template if route else None, number):
                 fault.hits += 1
                 return fault
         return None
@@ -77,7 +92,7 @@ class Gate:
     def _number(self, scope: Scope, raw: bytes) -> str | None:
         """Return the phone number that a request is about: in its body, its query, or its call."""
         try:
-            body = json.loads(raw) if raw else None
+            body = javascript.parse(raw) if raw else None
         except ValueError:
             body = None
         if isinstance(body, dict) and body.get("phone_number"):
@@ -91,7 +106,9 @@ class Gate:
                 return call.number
         return None
 
-    async def _befall(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _befall(
+        self, fault: Fault, scope: Scope, receive: Receive, send: Send, route: Route | None, headers: dict[str, str]
+    ) -> None:
         closing = self._endpoints.closing
         if fault.kind == "drop":
             await drop(scope, receive)
@@ -105,28 +122,11 @@ class Gate:
             body = default if fault.body is None else fault.body
             await ReplyResponse(Reply(body, fault.status, dict(fault.headers)), closing)(scope, receive, send)
         else:
-            status, body = await self._answered(scope, receive)
+            reply = ReplyResponse(await self._reply(scope, receive, route, headers), closing)
             if fault.kind == "drop_after":
                 await drop(scope, receive)
             else:
-                await half_body(scope, receive, status, body)
-
-    async def _answered(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
-        """Deal with a request for real, and keep the reply."""
-        kept: list[Message] = []
-
-        async def keep(message: Message) -> None:
-            kept.append(message)
-
-        authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-        template = self._endpoints.template(scope["method"], scope["path"])
-        refused = self._endpoints.sandbox.keys.check(authorization, f"{scope['method']} {template}")
-        if refused is not None:
-            await ReplyResponse(refused, self._endpoints.closing)(scope, receive, keep)
-        else:
-            await self._app(scope, receive, keep)
-        status = next((message["status"] for message in kept if message["type"] == "http.response.start"), 500)
-        return status, b"".join(message.get("body", b"") for message in kept)
+                await half_body(scope, receive, reply.status_code, bytes(reply.body))
 
 
 async def _replayed(receive: Receive) -> tuple[Receive, bytes]:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from airflow_provider_bland.sandbox.model import validation
-from airflow_provider_bland.sandbox.model.batches import ORGANISATION, Batch, invalid, not_found, refusal
+from airflow_provider_bland.sandbox.model.batches import ORGANISATION, Batch, invalid, refusal
 from airflow_provider_bland.sandbox.model.calls import NOT_DIALLED, Call
 from airflow_provider_bland.sandbox.model.numbers import NUMBERS
 from airflow_provider_bland.sandbox.model.replies import Reply
@@ -26,6 +26,7 @@ from airflow_provider_bland.sandbox.world.engine import Engine
 DISPATCH_SECONDS: Final = 1.0
 CALLS_PER_SECOND: Final = 20.0
 WAITING: Final = "waiting_for_scheduled_calls"
+FINAL: Final = ("completed", "completed_partial", "failed")
 RUNNING: Final = ("in_progress", "in_progress_chunked", WAITING)
 
 
@@ -62,26 +63,37 @@ class Batches:
 
     def create(self, body: object) -> Reply:
         """Deal with ``POST /v2/batches/create``."""
-        refused = refusal(body)
+        refused = refusal(body, self._engine.settings)
         if refused is not None or not isinstance(body, dict):
             return refused or invalid("Request body must be an object.")
+        batch = self.begin(
+            {
+                "global": body["global"],
+                "call_objects": body["call_objects"],
+                "description": body.get("description") or "Untitled Batch",
+                "status_webhook": body.get("status_webhook"),
+            },
+            str(uuid.uuid4()),
+        )
+        return Reply({"data": {"batch_id": batch["id"]}, "errors": None})
+
+    def begin(self, asked: Batch, batch_id: str) -> Batch:
+        """
+        Begin a batch whose request was checked.
+
+        :param asked: what is asked for, as either version's model makes it.
+        :param batch_id: its id.
+        """
         with self._engine.lock:
             self._engine.advance()
-            batch = self._begin(
-                {
-                    "global": body["global"],
-                    "call_objects": body["call_objects"],
-                    "description": body.get("description") or "Untitled Batch",
-                    "status_webhook": body.get("status_webhook"),
-                }
-            )
+            batch = self._begin(asked, batch_id)
             self._engine.store.flush()
-            return Reply({"data": {"batch_id": batch["id"]}, "errors": None})
+            return batch
 
-    def _begin(self, asked: Batch) -> Batch:
+    def _begin(self, asked: Batch, batch_id: str) -> Batch:
         batch: Batch = {
             **asked,
-            "id": str(uuid.uuid4()),
+            "id": batch_id,
             "seq": len(self.known),
             "created": self._engine.shown_now,
             "began": self._engine.now,
@@ -155,7 +167,7 @@ class Batches:
         if validation.check(checked, self._engine.settings, self._engine.shown_now) is not None or number is None:
             batch["refused"] += 1
             return None
-        if number in self._engine.dnc:
+        if self._engine.dnc.holds(body, number):
             batch["dropped"] += 1
             return None
         scenario = NUMBERS.get(number)
@@ -229,6 +241,19 @@ class Batches:
         else:
             self._report(batch, "completed", **counts)
         self._log(batch, "complete", counts)
+        if batch.get("batch_webhook"):
+            self._engine.outbox.status(batch["batch_webhook"], {"batch_id": batch["id"], "status": "completed"})
+
+    def calls_of(self, batch: Batch) -> list[Call]:
+        """Return the calls of a batch, without the ones that repeat one after a voicemail."""
+        return list(self._calls.get(batch["id"], ()))
+
+    def keep_analysis(self, batch: Batch, rows: list[dict[str, Any]]) -> None:
+        """Keep what an analysis found, beside what earlier ones did."""
+        with self._engine.lock:
+            batch["analysis"] = [*batch.get("analysis", ()), *rows]
+            self._engine.store.put("batch", batch["id"], batch)
+            self._engine.store.flush()
 
     def _cancel(self, batch: Batch) -> int:
         """Cancel the calls that were not dialled; return how many."""
@@ -258,17 +283,19 @@ class Batches:
         )
         self._engine.store.put("batch", batch["id"], batch)
 
-    def stop(self, batch_id: str) -> Reply:
-        """Deal with ``POST /v2/batches/{batch_id}/stop``: calls that were not placed yet are not; live ones go on."""
+    def stop(self, batch: Batch) -> int:
+        """
+        Stop a batch: calls that were not dialled yet are not, live ones go on.
+
+        :return: how many calls were cancelled.
+        """
         with self._engine.lock:
             self._engine.advance()
-            batch = self.known.get(batch_id)
-            if batch is None:
-                return not_found()
-            if batch["state"] in ("validating", "dispatching", *RUNNING):
-                batch["stopped"] = True
-                self._log(batch, "lifecycle", {"message": "Batch stopped."})
-                self._cancel(batch)
-                self._go_on(batch)
-                self._engine.store.flush()
-            return Reply({"data": None, "errors": None})
+            if batch["state"] not in ("validating", "dispatching", *RUNNING):
+                return 0
+            batch["stopped"] = True
+            self._log(batch, "lifecycle", {"message": "Batch stopped."})
+            cancelled: int = self._cancel(batch) + len(batch["call_objects"]) - batch["placed"]
+            self._go_on(batch)
+            self._engine.store.flush()
+            return cancelled

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from airflow_provider_bland.sandbox.model.replies import encoded
 from airflow_provider_bland.sandbox.model.webhooks import SIGNATURE_HEADER, Post, signature
 from airflow_provider_bland.sandbox.world.sandbox import Sandbox
-
-if TYPE_CHECKING:
-    import httpx
+from airflow_provider_bland.sandbox.world.sending import post
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +29,6 @@ class Courier:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._client: httpx.AsyncClient | None = None
         # The last delivery of each call: what belongs to one call arrives in order.
         self._last: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -47,8 +44,6 @@ class Courier:
         finally:
             for sending in self._sending:
                 sending.cancel()
-            if self._client is not None:
-                await self._client.aclose()
 
     def _dispatch(self, post: Post) -> None:
         key = post.call_id or post.url
@@ -88,13 +83,8 @@ class Courier:
             self._sandbox.deliveries.failed(post.call_id)
 
     async def _attempt(self, url: str, raw: bytes, headers: dict[str, str]) -> int | None:
-        import httpx
-
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
         try:
-            reply = await self._client.post(url, content=raw, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as problem:
+            return await post(url, raw, headers, TIMEOUT_SECONDS)
+        except (OSError, ValueError) as problem:
             log.warning("webhook not delivered: %s", type(problem).__name__)
             return None
-        return reply.status_code

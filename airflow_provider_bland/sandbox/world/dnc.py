@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from airflow_provider_bland.sandbox.model.validation import normalised
 from airflow_provider_bland.sandbox.world.store import Store
 
 Entry = dict[str, Any]
@@ -21,9 +22,11 @@ class DoNotCall:
         self._store = store
         self._by_number: dict[str, Entry] = {}
 
-    def __contains__(self, number: object) -> bool:
-        """Return whether a number (in E.164) is on the list."""
-        return number in self._by_number
+    def holds(self, body: dict[str, Any], number: str) -> bool:
+        """Return whether a request, which was checked, would call a number of the list, or transfer to one."""
+        listed = body.get("transfer_list")
+        others = [body.get("transfer_phone_number"), *(listed.values() if isinstance(listed, dict) else ())]
+        return any(each in self._by_number for each in (number, *map(normalised, others)))
 
     @property
     def entries(self) -> list[Entry]:

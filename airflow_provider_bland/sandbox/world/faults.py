@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_provider_bland.sandbox.model.validation import normalised
 
+ALLOWED: Final = frozenset({"method", "path", "kind", "status", "body", "headers", "times", "seconds", "phone_number"})
+# What HTTP allows as a header's name, and as its value.
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE: Final = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?")
 KINDS: Final = ("status", "drop", "drop_after", "hang", "half_body", "html")
 
 
@@ -44,12 +49,13 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Check what a test asked for."""
-        if self.kind not in KINDS:
-            raise ValueError(f"Unknown kind {self.kind!r}. Known: {', '.join(KINDS)}.")
+        problem = _problem(vars(self))
+        if problem:
+            raise ValueError(problem)
         self.method = self.method.upper()
         try:
             self._pattern: re.Pattern[str] | None = re.compile(self.path)
-        except re.error:
+        except (re.error, OverflowError, RecursionError):
             self._pattern = None
 
     def matches(self, method: str, path: str, template: str | None, number: str | None) -> bool:
@@ -70,6 +76,37 @@ class Fault:
         return {name: value for name, value in vars(self).items() if name not in hidden}
 
 
+def _problem(given: Mapping[str, Any]) -> str | None:
+    for name in ("method", "path", "kind", "phone_number"):
+        if not isinstance(given[name], str) and not (name == "phone_number" and given[name] is None):
+            return f"{name} must be a string."
+    if given["kind"] not in KINDS:
+        return f"Unknown kind {given['kind']!r}. Known: {', '.join(KINDS)}."
+    if not _is_whole(given["status"], 200, 599):
+        return "status must be a whole number from 200 to 599."
+    if given["times"] is not None and not _is_whole(given["times"], 0, 1e15):
+        return "times must be a whole number, at least 0, or null."
+    if given["seconds"] is not None and not _is_number(given["seconds"], 0, 1e9):
+        return "seconds must be a number from 0 to 1e9, or null."
+    headers = given["headers"]
+    if not isinstance(headers, dict) or not all(
+        isinstance(value, str) and _TOKEN.fullmatch(name) and _FIELD_VALUE.fullmatch(value)
+        for name, value in headers.items()
+    ):
+        return "headers must be an object of names and texts that HTTP allows."
+    if {name.lower() for name in headers} & {"content-length", "transfer-encoding"}:
+        return "headers cannot say how long the body is; the kind half_body lies about it."
+    return None
+
+
+def _is_whole(value: object, low: float, high: float) -> bool:
+    return _is_number(value, low, high) and float(str(value)).is_integer()
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
 def fault_from(body: object) -> Fault:
     """
     Read a fault from the control API.
@@ -78,8 +115,7 @@ def fault_from(body: object) -> Fault:
     """
     if not isinstance(body, dict):
         raise ValueError("A fault is a JSON object.")
-    allowed = {"method", "path", "kind", "status", "body", "headers", "times", "seconds", "phone_number"}
-    unknown = set(body) - allowed
+    unknown = set(body) - ALLOWED
     if unknown:
-        raise ValueError(f"Unknown keys: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(allowed))}.")
+        raise ValueError(f"Unknown keys: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(ALLOWED))}.")
     return Fault(**{name: value for name, value in body.items() if not (value is None and name == "headers")})

@@ -6,18 +6,22 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_provider_bland.sandbox.model import lifecycle
+from airflow_provider_bland.sandbox.model import lifecycle, validation
 from airflow_provider_bland.sandbox.model.calls import Call
 from airflow_provider_bland.sandbox.model.listing import row_of
 from airflow_provider_bland.sandbox.model.outcomes import CONNECTED, ENDINGS
+from airflow_provider_bland.sandbox.world.clock import LATEST
 from airflow_provider_bland.sandbox.world.engine import POOL_NUMBER, Engine
 
 _NAMES: Final = uuid.UUID("9f2d0f3e-6a54-4c0f-8f39-4a5d1c8b7e60")
 _NUMBERS: Final = 9_000
 _RINGING: Final = 2.0
 _SETTLING: Final = 20.0
+_MOST_CALLS: Final = 1_000_000
 # What a call is found by, and what other fields are made of.
-_FIXED: Final = frozenset({"call_id", "c_id", "created_at", "completed", "queue_status"})
+_FIXED: Final = frozenset(
+    {"call_id", "c_id", "created_at", "completed", "queue_status", "transcripts", "concatenated_transcript"}
+)
 
 
 class History:
@@ -58,19 +62,25 @@ class History:
 
         The same arguments make up the same calls, with the same ids.
 
-        :param count: how many.
+        :param count: how many, a million at most.
         :param start: Unix time at which the first is created.
         :param end: Unix time before which the last is created.
         :param body: what was asked for, beside the number.
         :return: how many calls there are now.
-        :raises ValueError: when the time is none.
+        :raises ValueError: when the time is none, there are too many, or Bland would refuse the body.
         """
-        if not start < end or count < 1:
-            raise ValueError("Say count of at least 1, and start before end.")
+        if not _is_number(start) or not _is_number(end) or not 0 <= start < end < LATEST:
+            raise ValueError("start and end must be Unix times before the year 2200, start before end.")
+        if not _is_number(count) or not 1 <= count <= _MOST_CALLS:
+            raise ValueError(f"count must be a whole number from 1 to {_MOST_CALLS}.")
         engine = self._engine
+        asked = {"phone_number": "+12125550100", "task": "Say hello.", **_object(body)}
+        refused = validation.check(asked, engine.settings, start)
+        if refused is not None:
+            raise ValueError(f"body is refused: {refused.body.get('message')}")
         with engine.lock:
             engine.advance()
-            for place in range(count):
+            for place in range(int(count)):
                 call = self._invented(place, round(start + (end - start) * place / count, 6), dict(body or {}))
                 engine.register.calls[call.call_id] = call
                 engine.store.put("call", call.call_id, call)
@@ -111,3 +121,13 @@ class History:
             ended_by="ASSISTANT" if connected else None,
             error_message=fate.error_message or message,
         )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _object(body: object) -> dict[str, Any]:
+    if body is not None and not isinstance(body, Mapping):
+        raise ValueError("body must be an object.")
+    return dict(body or {})

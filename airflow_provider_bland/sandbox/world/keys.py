@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,6 +20,14 @@ ROUTE_SCOPES: Final = {
     "GET /v1/recordings/{call_id}": _READ,
     "GET /v1/calls/{call_id}/recording": _READ,
     "GET /v1/event_stream/{call_id}": _READ,
+    "DELETE /v1/calls/{call_id}": "calls:delete",
+    "GET /v1/calls/{call_id}/events": _READ,
+    "POST /v1/batches": _CREATE,
+    "GET /v1/batches": _READ,
+    "GET /v1/batches/{batch_id}": _READ,
+    "GET /v1/batches/{batch_id}/analysis": _READ,
+    "POST /v1/batches/{batch_id}/analyze": _READ,
+    "POST /v1/batches/{batch_id}/stop": _STOP,
     "POST /v2/batches/create": _CREATE,
     "GET /v2/batches/list": _READ,
     "GET /v2/batches/{batch_id}": _READ,
@@ -36,10 +45,11 @@ class Keys:
     The one key of the sandbox.
 
     :param api_key: the key.
+    :raises ValueError: when no header could carry it.
     """
 
-    def __init__(self, api_key: str) -> None:
-        self._first = api_key
+    def __init__(self, api_key: str = "sandbox-key") -> None:
+        self._first = _checked(api_key)
         self.reset()
 
     def reset(self) -> None:
@@ -58,8 +68,7 @@ class Keys:
         if set(changes) - {"revoke", "api_key", "scopes"} or not changes:
             raise ValueError("Known: revoke, api_key, scopes.")
         key, revoked, scopes = changes.get("api_key", self.api_key), changes.get("revoke"), changes.get("scopes")
-        if not isinstance(key, str) or not key:
-            raise ValueError("api_key must be a non-empty string.")
+        key = _checked(key)
         if "revoke" in changes and not isinstance(revoked, bool):
             raise ValueError("revoke must be true or false.")
         if scopes is not None and not (isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes)):
@@ -93,6 +102,12 @@ class Keys:
         )
         refusal.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
         return refusal
+
+
+def _checked(key: object) -> str:
+    if not isinstance(key, str) or not re.fullmatch(r"[!-~]+", key):
+        raise ValueError("The API key must be a string of ASCII characters without blanks, and not empty.")
+    return key
 
 
 def encrypted_key_refusal(headers: Mapping[str, str]) -> Reply | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,29 @@ class Sandbox:
     One sandbox.
 
     :param settings: what can be set; changed through ``change_settings``.
-    :param api_key: the key that clients must send.
+    :param keys: the key that clients must send.
     :param db: a file that keeps the state.
+    :param hosts: names of this machine, besides ``localhost`` and addresses, under which clients may ask.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, api_key: str = "sandbox-key", db: str | Path | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        keys: Keys | None = None,
+        db: str | Path | None = None,
+        hosts: Collection[str] = (),
     ) -> None:
+        self.hosts = frozenset(host.lower() for host in hosts)
         self.settings = settings or Settings()
         self._first_settings = Settings(**vars(self.settings))
-        self.keys = Keys(api_key)
+        self.keys = keys or Keys()
         self.engine = Engine(self.settings, Store(db))
         self.batches = Batches(self.engine)
         self.deliveries = Deliveries(self.engine)
         self.agents: dict[str, dict[str, Any]] = {}
+        self.blocks: dict[int, dict[str, Any]] = {}
+        self.preferences: dict[str, Any] = {"use_bland_url": False}
         backstage = Backstage(self.engine)
         # What tests ask for.
         self.rings = backstage.rings
@@ -60,6 +69,10 @@ class Sandbox:
         self.batches.restore()
         for agent in self.engine.store.load("agent"):
             self.agents[agent["agent_id"]] = agent
+        for preferences in self.engine.store.load("preferences"):
+            self.preferences = preferences
+        for block in self.engine.store.load("block"):
+            self.blocks[block["id"]] = block
 
     @property
     def url(self) -> str:
@@ -84,6 +97,8 @@ class Sandbox:
             if refused or not isinstance(body, dict):
                 return refused or error(400, "Call parameters must be an object.")
             number = validation.normalised(body["phone_number"]) or ""
+            if self.engine.dnc.holds(body, number):
+                return DNC
             state = engine.register.number(number)
             state.requests += 1
             engine.register.save_number(state)
@@ -92,8 +107,6 @@ class Sandbox:
             return reply
 
     def _refusal(self, state: NumberState) -> Reply | None:
-        if state.number in self.engine.dnc:
-            return DNC
         scenario = NUMBERS.get(state.number)
         refusal = scenario.refusal if scenario else None
         if refusal and (refusal.first is None or state.requests <= refusal.first):
@@ -139,7 +152,9 @@ class Sandbox:
             call.details_asked += 1
             if call.trait("details_flaky") and call.details_asked % 2 == 1:
                 return error(500, "Internal server error.")
-            return Reply(rendering.details(call, self.settings, self.url))
+            talking = call.live and call.connected is not None
+            elapsed = engine.now - (call.connected or 0.0) if talking else None
+            return Reply(rendering.details(call, self.settings, self.url, elapsed))
 
     def find(self, call_id: str) -> Call | None:
         """Return a call as it is now, if it exists."""
@@ -205,6 +220,26 @@ class Sandbox:
             self.engine.store.flush()
             return True
 
+    def delete(self, call_id: str) -> bool:
+        """Delete a call, stopping it first if it is live; return whether there was one."""
+        with self.engine.lock:
+            call = self.find(call_id)
+            if call is None:
+                return False
+            if call.live:
+                self.engine.stop(call)
+            self.engine.register.remove(call)
+            self.deliveries.known.pop(call_id, None)
+            self.engine.store.flush()
+            return True
+
+    def change_preferences(self, preferences: Mapping[str, Any]) -> None:
+        """Set preferences of the organisation; they are shown, and do nothing here."""
+        with self.engine.lock:
+            self.preferences |= preferences
+            self.engine.store.put("preferences", "preferences", self.preferences)
+            self.engine.store.flush()
+
     def account(self) -> dict[str, Any]:
         """Return the body of ``GET /v1/me``."""
         with self.engine.lock:
@@ -223,6 +258,8 @@ class Sandbox:
             self.batches.clear()
             self.deliveries.clear()
             self.agents.clear()
+            self.blocks.clear()
+            self.preferences = {"use_bland_url": False}
             self.engine.restore()
 
     def close(self) -> None:

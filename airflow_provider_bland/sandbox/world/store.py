@@ -6,7 +6,11 @@ import json
 import sqlite3
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+# In the header of the file: that it is ours, and which records it has.
+_APPLICATION: Final = 0x424C5342
+_VERSION: Final = 2
 
 
 class Store:
@@ -14,6 +18,7 @@ class Store:
     Records by kind and key, as JSON.
 
     :param path: the file; ``None`` keeps nothing.
+    :raises ValueError: when the file cannot be used, or is something else's.
     """
 
     def __init__(self, path: str | Path | None) -> None:
@@ -21,14 +26,10 @@ class Store:
         self._unsaved: dict[tuple[str, str], Any] = {}
         if path is None:
             return
-        # One lock around the sandbox's state serialises the threads.
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # Commits reach the operating system, which outlives a killed process; only a power cut could lose some.
-        self._db.execute("PRAGMA synchronous=OFF")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))"
-        )
+        try:
+            self._db = _opened(path)
+        except (sqlite3.Error, OSError) as problem:
+            raise ValueError(f"The state cannot be kept in {str(path)!r}: {problem}.") from None
 
     def put(self, kind: str, key: str, value: Any) -> None:
         """
@@ -79,3 +80,31 @@ class Store:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def _opened(path: str | Path) -> sqlite3.Connection:
+    # One lock around the sandbox's state serialises the threads.
+    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    def number(query: str) -> int:
+        return int(db.execute(query).fetchone()[0])
+
+    # Two sandboxes would overwrite each other's state.
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
+    if number("SELECT count(*) FROM sqlite_master") == 0:
+        db.execute(f"PRAGMA application_id={_APPLICATION}")
+        db.execute(f"PRAGMA user_version={_VERSION}")
+    elif (number("PRAGMA application_id"), number("PRAGMA user_version")) != (_APPLICATION, _VERSION):
+        raise sqlite3.DatabaseError("it is no state of this version of the sandbox; move it away")
+    db.execute("PRAGMA journal_mode=WAL")
+    # Commits reach the operating system, which outlives a killed process; only a power cut could lose some.
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute("CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))")

@@ -5,16 +5,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from airflow_provider_bland.sandbox.world.clock import Clock
-
-
-@dataclass(order=True, slots=True)
-class _Event:
-    due: float
-    order: int
-    action: Callable[[], None] = field(compare=False)
 
 
 class Timeline:
@@ -34,11 +26,12 @@ class Timeline:
     def clear(self) -> None:
         """Forget what was to happen."""
         self.now = self._clock.now()
-        self._events: list[_Event] = []
+        # When, in which order among those of one moment, and what.
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
         """Do something at a simulated moment; one that is past comes next."""
-        heapq.heappush(self._events, _Event(moment, next(self._order), action))
+        heapq.heappush(self._events, (moment, next(self._order), action))
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something after so many simulated seconds."""
@@ -47,8 +40,8 @@ class Timeline:
     def advance(self) -> None:
         """Let everything happen that is due."""
         moment = self._clock.now()
-        while self._events and self._events[0].due <= moment:
-            event = heapq.heappop(self._events)
-            self.now = max(self.now, event.due)
-            event.action()
+        while self._events and self._events[0][0] <= moment:
+            due, _, action = heapq.heappop(self._events)
+            self.now = max(self.now, due)
+            action()
         self.now = max(self.now, moment)

@@ -115,4 +115,5 @@ def test_account_and_voices(client: Client) -> None:
     assert client.get("/v1/voices/maya").json() == {"voice": maya}
     assert client.get(f"/v1/voices/{maya['id']}").json() == {"voice": maya}
     assert client.get("/v1/voices/nobody").status_code == 404
-    assert client.get("/v1/pathway").json() == []
+    assert maya["id"] == "d4610ec1-933d-44c9-a05f-53df2437808d"
+    assert client.get("/v1/voices/2f9fdbc7-4bf2-4792-8a18-21ce3c93978f").json() == {"voice": maya}

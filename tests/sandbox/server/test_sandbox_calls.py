@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import wave
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from sandbox_client import Client, number_of, until
+from sandbox_client import Client, Receiver, number_of, until
 
 HUMAN = "+14155550100"
 
@@ -67,11 +69,10 @@ def test_the_states_follow_one_another(client: Client) -> None:
                 "analysis",
                 "end_at",
                 "corrected_duration",
-                "call_length",
                 "recording_url",
             ):
                 assert call[unset] is None
-            assert call["transcripts"] == []
+            assert call["call_length"] == 0
         if "started" in seen:
             client.settings(speed=1000)
         return call["completed"]
@@ -388,3 +389,115 @@ def test_many_clients_at_once_get_calls_of_their_own(client: Client) -> None:
     created = [row["created_at"] for row in client.rows()]
     assert created == sorted(created, reverse=True)
     assert len(set(created)) == 20
+
+
+def test_a_transcript_grows(client: Client) -> None:
+    client.settings(speed=1)
+    call_id = client.call(HUMAN, task="You are Anna. Ask {{name}}.", request_data={"name": "Ada"})
+    found = []
+    for _ in range(18):
+        client.post("/sandbox/clock", {"advance": 2})
+        call = client.details(call_id)
+        found.append([line["text"] for line in call["transcripts"]])
+        assert call["completed"] is (call["end_at"] is not None)
+        assert client.rows()[0]["call_length"] == call["call_length"]
+        if not call["completed"]:
+            assert call["call_length"] == 0
+    assert found[0] == []
+    assert len({len(each) for each in found}) > 5
+    whole = found[-1]
+    for each in found:
+        assert each == whole[: len(each)]
+
+
+def test_an_endless_transcript_grows_too(client: Client) -> None:
+    client.settings(speed=1)
+    call_id = client.call(number_of("endless"))
+    lengths = []
+    for _ in range(5):
+        client.post("/sandbox/clock", {"advance": 60})
+        lengths.append(len(client.details(call_id)["transcripts"]))
+    assert lengths == sorted(set(lengths))
+
+
+def test_a_scheduled_call_that_is_stopped_costs_nothing(client: Client) -> None:
+    call_id = client.call(HUMAN, start_time="2099-01-01 12:00:00")
+    client.post(f"/v1/calls/{call_id}/stop")
+    call = client.finished(call_id)
+    assert (call["status"], call["price"]) == ("canceled", 0)
+    assert client.get("/v1/me").json()["billing"]["current_balance"] == 1000
+    rung = client.finished(client.call(number_of("canceled")))
+    assert (rung["status"], rung["price"]) == ("canceled", 0.015)
+
+
+def test_a_deleted_call_is_gone(client: Client, receiver: Receiver) -> None:
+    client.settings(speed=1)
+    call_id = client.call(HUMAN, webhook=receiver.url)
+    client.post("/sandbox/clock", {"advance": 5})
+    reply = client.request("DELETE", f"/v1/calls/{call_id}", json={"delete_recording": True})
+    assert (reply.status_code, reply.content) == (204, b"")
+    assert client.get(f"/v1/calls/{call_id}").status_code == 404
+    assert client.rows() == []
+    assert client.server.sandbox.live_calls() == []
+    assert client.request("DELETE", f"/v1/calls/{call_id}").json()["errors"][0]["error"] == "CALL_NOT_FOUND"
+
+
+def test_events_of_a_call(client: Client) -> None:
+    call_id = client.call(HUMAN)
+    client.finished(call_id)
+    events = client.get(f"/v1/event_stream/{call_id}").json()
+    assert [event["message"] for event in events] == ["Call enqueued", "Call connected", "Call ended: completed"]
+    assert client.get(f"/v1/calls/{call_id}/events").json() == events
+    assert client.get("/v1/calls/nope/events").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind", "start"),
+    [
+        ({}, "audio/wav", b"RIFF"),
+        ({"accept": "*/*"}, "audio/wav", b"RIFF"),
+        ({"content-type": "audio/mpeg"}, "audio/mpeg", b"\xff\xf3"),
+        ({"content-type": "audio/wav", "accept": "audio/mpeg"}, "audio/wav", b"RIFF"),
+        ({"accept": "audio/mpeg"}, "audio/mpeg", b"\xff\xf3"),
+        ({"accept": "audio/wav;q=0.5, audio/mpeg"}, "audio/mpeg", b"\xff\xf3"),
+        ({"accept": "audio/wav, audio/mpeg;q=0.9"}, "audio/wav", b"RIFF"),
+        ({"accept": "application/json, audio/*"}, "audio/wav", b"RIFF"),
+        ({"accept": "audio/mpeg;q=nonsense, audio/wav"}, "audio/wav", b"RIFF"),
+    ],
+    ids=str,
+)
+def test_recordings_come_as_they_are_asked_for(
+    client: Client, headers: dict[str, str], kind: str, start: bytes
+) -> None:
+    call_id = client.call(HUMAN, record=True)
+    client.finished(call_id)
+    reply = client.request("GET", f"/v1/recordings/{call_id}", headers=headers)
+    assert reply.headers["content-type"] == kind
+    assert reply.content.startswith(start)
+    older = client.request("GET", f"/v1/calls/{call_id}/recording", headers=headers)
+    if any("audio" in value for value in headers.values()):
+        assert (older.headers["content-type"], older.content) == (kind, reply.content)
+    else:
+        assert older.json()["status"] == "success"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_recordings_last_as_long_as_the_call(client: Client, channels: int) -> None:
+    call_id = client.call(HUMAN, record=True)
+    client.finished(call_id)
+    params = {"RequestedChannels": str(channels)} if channels == 2 else {}
+    reply = client.request("GET", f"/v1/recordings/{call_id}", params=params)
+    with wave.open(io.BytesIO(reply.content)) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth()) == (channels, 2)
+        assert sound.getnframes() / sound.getframerate() == 30
+        frames = sound.readframes(sound.getnframes())
+    assert len(set(frames)) > 1  # somebody is heard
+    if channels == 2:
+        left, right = ([frames[place : place + 2] for place in range(side, len(frames), 4)] for side in (0, 2))
+        assert left != right
+        assert not any(a != b"\0\0" and b != b"\0\0" for a, b in zip(left, right, strict=True))
+    reply = client.request("GET", f"/v1/recordings/{call_id}", params=params, headers={"accept": "audio/mpeg"})
+    frame = reply.content[:144]
+    assert frame[3] == (0xC0 if channels == 1 else 0x00)
+    assert reply.content == frame * (len(reply.content) // 144)
+    assert len(reply.content) // 144 * 576 / 16000 == pytest.approx(30, abs=0.04)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -137,3 +138,85 @@ def test_options_arrive(start: Start) -> None:
     shown = sandbox.get("/sandbox/settings").json()
     assert (shown["seed"], shown["clock_skew"], shown["list_lag"]) == (7, -5, 2)
     assert (shown["allow_http_webhooks"], shown["webhook_secret"]) == (True, "")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "airflow_provider_bland.sandbox", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--port", "99999"),
+        ("--port", "-1"),
+        ("--port", "eight"),
+        ("--speed", "nan"),
+        ("--speed", "inf"),
+        ("--speed", "0"),
+        ("--clock-skew", "1e300"),
+        ("--list-lag", "-1"),
+        ("--api-key", "a b"),
+        ("--seed", "9" * 30),
+    ],
+    ids=" ".join,
+)
+def test_wrong_options(arguments: tuple[str, str]) -> None:
+    ended = run("--port", "0", *arguments)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert arguments[0].lstrip("-").replace("-", "_") in ended.stderr.replace("-", "_").replace("API key", "api_key")
+
+
+@pytest.mark.parametrize("host", ["256.1.1.1", "x" * 70 + ".example", "192.0.2.1"])
+def test_an_address_that_is_not_ours(host: str) -> None:
+    ended = run("--port", "0", "--host", host)
+    assert (ended.returncode, "cannot listen" in ended.stderr) == (1, True)
+    assert "Traceback" not in ended.stderr
+
+
+def foreign_text(path: Path) -> None:
+    path.write_text("Dear diary, " * 1000)
+
+
+def foreign_database(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE dag_run (id INTEGER)")
+    db.close()
+
+
+def older_state(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE records (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key))")
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "make", [foreign_text, foreign_database, older_state, Path.mkdir], ids=lambda make: make.__name__
+)
+def test_a_file_that_is_no_state(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = tmp_path / "file"
+    make(path)
+    before = path.read_bytes() if path.is_file() else b""
+    ended = run("--port", "0", "--db", str(path))
+    assert (ended.returncode, str(path) in ended.stderr) == (1, True)
+    assert "Traceback" not in ended.stderr
+    assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_a_file_in_no_folder(tmp_path: Path) -> None:
+    assert run("--port", "0", "--db", str(tmp_path / "none" / "file")).returncode == 1
+
+
+def test_a_file_that_another_sandbox_uses(start: Start, tmp_path: Path) -> None:
+    db = str(tmp_path / "sandbox.db")
+    start("--db", db)
+    ended = run("--port", "0", "--db", db)
+    assert (ended.returncode, "locked" in ended.stderr) == (1, True)
+
+
+def test_a_name_of_its_own(start: Start) -> None:
+    sandbox = start("--allow-host", "Sandbox", "--allow-host", "bland.test")
+    for name, status in (("sandbox:8700", 200), ("BLAND.test", 200), ("other.test", 403)):
+        headers = {**sandbox.headers, "host": name}
+        assert requests.get(f"{sandbox.url}/v1/me", headers=headers, timeout=5).status_code == status

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from typing import Any
 
-import httpx
 import pytest
 import requests
 from sandbox_client import Client, number_of, until
@@ -78,12 +78,41 @@ def test_end_wants_a_known_outcome(client: Client) -> None:
     assert client.post(f"/sandbox/calls/{client.call('+14155550154')}/end", {"outcome": "joy"}).status_code == 400
 
 
+WRONG_SETTINGS = [
+    '{"speed": 0}',
+    '{"speed": -1}',
+    '{"speed": "fast"}',
+    '{"speed": null}',
+    '{"speed": NaN}',
+    '{"speed": Infinity}',
+    '{"speed": 1e999}',
+    '{"speed": true}',
+    '{"speed": 50, "colour": "blue"}',
+    '{"strict_properties": "yes"}',
+    '{"strict_properties": 1}',
+    '{"clock_skew": 1e300}',
+    '{"list_lag": -1}',
+    '{"seed": 1e300}',
+    '{"seed": 1.5}',
+    '{"complete_word": "done"}',
+    '{"over_limit": "wait"}',
+    '{"stop_error_status": 99}',
+    '{"daily_limit": -1}',
+    '{"opt_out_rate": 1.1}',
+    '{"webhook_secret": "\\ud800"}',
+    '{"webhook_secret": null}',
+    "[]",
+    "nonsense",
+]
+
+
 def test_settings(client: Client) -> None:
     shown = client.post("/sandbox/settings", {"speed": 50, "list_lag": 1}).json()
     assert (shown["speed"], shown["list_lag"], shown["webhook_secret"]) == (50, 1, "***")
     assert client.get("/sandbox/settings").json() == shown
-    for wrong in ({"speed": 0}, {"colour": "blue"}, {"strict_properties": "yes"}, {"speed": "fast"}, {"speed": None}):
-        assert client.post("/sandbox/settings", wrong).status_code == 400
+    for wrong in WRONG_SETTINGS:
+        reply = client.request("POST", "/sandbox/settings", data=wrong)
+        assert (reply.status_code, bool(reply.json()["message"])) == (400, True), wrong
     assert client.get("/sandbox/settings").json() == shown
     client.post("/sandbox/reset")
     assert client.get("/sandbox/settings").json()["speed"] == 100
@@ -130,10 +159,12 @@ def test_fault_half_body(client: Client) -> None:
     assert len(client.rows()) == 1
 
 
-def test_a_dropped_connection_is_one_for_httpx_too(client: Client) -> None:
+def test_a_dropped_connection_is_one_for_other_clients_too(client: Client) -> None:
     client.fault(path="/v1/me", kind="drop")
-    with pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(f"{client.server.url}/v1/me")
+    connection = http.client.HTTPConnection(client.server.url.removeprefix("http://"), timeout=5)
+    connection.request("GET", "/v1/me")
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        connection.getresponse()
 
 
 def test_fault_html(client: Client) -> None:
@@ -167,9 +198,51 @@ def test_fault_for_a_number(client: Client) -> None:
     assert client.get("/v1/calls").status_code == 200
 
 
-@pytest.mark.parametrize("fault", [{"kind": "sleep"}, {"colour": "blue"}, []])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        [],
+        "x",
+        {"kind": "sleep"},
+        {"colour": "blue"},
+        {"path": 5},
+        {"path": None},
+        {"method": 5},
+        {"kind": []},
+        {"times": "two"},
+        {"times": -1},
+        {"times": 1.5},
+        {"times": True},
+        {"seconds": "long"},
+        {"seconds": -1},
+        {"seconds": 1e300},
+        {"status": "503"},
+        {"status": 100},
+        {"status": 1000},
+        {"status": 503.5},
+        {"headers": "x"},
+        {"headers": {"a": 5}},
+        {"headers": {"a b": "c"}},
+        {"headers": {"a": "b\r\nc: d"}},
+        {"headers": {"a": "\u20ac"}},
+        {"headers": {"Content-Length": "1"}},
+        {"phone_number": 5},
+    ],
+    ids=str,
+)
 def test_wrong_faults(client: Client, fault: Any) -> None:
-    assert client.post("/sandbox/faults", fault).status_code == 400
+    reply = client.post("/sandbox/faults", fault)
+    assert reply.status_code == 400
+    assert reply.json()["message"]
+    assert client.get("/sandbox/faults").json() == {"faults": []}
+    assert client.get("/v1/me").status_code == 200
+
+
+@pytest.mark.parametrize("status", [200, 204, 205, 304, 404, 599])
+def test_every_status_arrives(client: Client, status: int) -> None:
+    client.fault(path="/v1/me", status=status, times=1)
+    assert client.get("/v1/me").status_code == status
+    assert client.get("/v1/me").status_code == 200
 
 
 def test_reset_forgets(client: Client) -> None:
@@ -196,3 +269,38 @@ def test_servers_stop_at_once_though_somebody_hangs() -> None:
 def test_unknown_settings_of_a_server() -> None:
     with pytest.raises(ValueError, match="colour"):
         SandboxServer(colour="blue")
+
+
+@pytest.mark.parametrize("settings", [{"speed": float("nan")}, {"speed": float("inf")}, {"clock_skew": 1e300}], ids=str)
+def test_servers_refuse_settings_that_do_not_fit(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        SandboxServer(**settings)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"revoke": 1},
+        {"api_key": ""},
+        {"api_key": 5},
+        {"api_key": "a b"},
+        {"api_key": "\ud800"},
+        {"scopes": "x"},
+        {"scopes": [5]},
+    ],
+    ids=str,
+)
+def test_wrong_keys(client: Client, body: Any) -> None:
+    assert client.post("/sandbox/keys", body).status_code == 400
+    assert client.get("/v1/me").status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [10 * 365 * 86_400, -10 * 365 * 86_400])
+def test_a_clock_that_is_years_off(client: Client, seconds: float) -> None:
+    client.settings(clock_skew=seconds)
+    call_id = client.call("+14155550100", start_time="2020-01-01 00:00:00")
+    client.finished(call_id) if seconds > 0 else client.details(call_id)
+    assert client.get("/v1/calls").status_code == 200
+    assert client.get("/sandbox/rings").status_code == 200

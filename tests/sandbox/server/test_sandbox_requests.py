@@ -15,6 +15,8 @@ from sandbox_client import Client, number_of
 from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.model.validation import check
 
+JSON = {"content-type": "application/json"}
+AGENT = "9f1b0c7e-3f3a-4e8e-9d0a-2f6f3f0b1a2c"
 GOOD = {"phone_number": "+14155550100", "task": "x"}
 UNAUTHORIZED = {"data": None, "errors": [{"error": "AUTH_FAILURE", "message": "Unauthorized"}]}
 
@@ -39,10 +41,27 @@ def test_missing_parameters(client: Client) -> None:
     assert body["message"].startswith('Invalid parameters. Error: ["Missing required parameter: task."')
 
 
-@pytest.mark.parametrize("raw", ["[]", "nonsense", '"x"', ""])
+@pytest.mark.parametrize(
+    "raw",
+    ["[]", "nonsense", '"x"', "", '{"a": NaN}', "{" * 5000, '{"a":' * 500 + "1" + "}" * 500, "\x00", '{"a": 1e999'],
+    ids=repr,
+)
 def test_bodies_that_are_no_object(client: Client, raw: str) -> None:
-    reply = client.request("POST", "/v1/calls", data=raw)
+    reply = client.request("POST", "/v1/calls", data=raw, headers=JSON)
     assert (reply.status_code, reply.json()["message"]) == (400, "Call parameters must be an object.")
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_not_declared_as_json_is_none(client: Client, content_type: str | None) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    for path in ("/v1/calls", "/v2/batches/create", "/v1/agents"):
+        reply = client.request("POST", path, data=json.dumps(GOOD).encode(), headers=headers)
+        assert reply.status_code == 400
+    assert client.rows() == []
+    reply = client.request(
+        "POST", "/v1/calls", data=json.dumps(GOOD), headers={"content-type": "Application/JSON; charset=utf-8"}
+    )
+    assert reply.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -51,7 +70,7 @@ def test_bodies_that_are_no_object(client: Client, raw: str) -> None:
         ({"record": "maybe"}, "Record must be a boolean"),
         ({"task": 5}, "Task must be a string."),
         ({"max_duration": "long"}, "Max duration must be a number"),
-        ({"max_duration": float("nan")}, "Max duration must be a number"),
+        ({"max_duration": float("inf")}, "Max duration must be a number"),
         ({"temperature": []}, "Temperature must be a number"),
         ({"tools": {}}, "Tools must be an array"),
         ({"dynamic_data": {}}, "Dynamic data must be an array"),
@@ -60,7 +79,8 @@ def test_bodies_that_are_no_object(client: Client, raw: str) -> None:
     ],
 )
 def test_types_are_collected(client: Client, fields: dict[str, Any], message: str) -> None:
-    reply = client.request("POST", "/v1/calls", data=json.dumps({**GOOD, **fields}))
+    raw = json.dumps({**GOOD, **fields}).replace("Infinity", "1e999")
+    reply = client.request("POST", "/v1/calls", data=raw, headers=JSON)
     assert (reply.status_code, reply.json()["errors"]) == (400, [message])
 
 
@@ -184,7 +204,7 @@ def test_start_time_needs_a_lead_when_told_so(client: Client) -> None:
 
 def test_agents_and_tools_exclude_each_other(client: Client) -> None:
     for other in ({"pathway_id": "x"}, {"persona_id": "x"}, {"tools": ["TL-1"]}):
-        reply = client.post("/v1/calls", {**GOOD, "agent_id": "a", **other})
+        reply = client.post("/v1/calls", {**GOOD, "agent_id": AGENT, **other})
         assert (reply.status_code, reply.json()["code"]) == (400, "AGENT_PARAM_CONFLICT")
 
 
@@ -305,3 +325,40 @@ def test_unknown_routes(client: Client) -> None:
     for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/calls"), ("GET", "/"), ("GET", "/sandbox/nothing")):
         reply = client.request(method, path)
         assert (reply.status_code, reply.json()["errors"][0]["error"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"voice": 5}, "Voice must be a string."),
+        ({"agent_id": "nope"}, "agent_id must be a valid UUID."),
+        ({"agent_id": 5}, "agent_id must be a valid UUID."),
+        ({"interruptibility": 9}, "interruptibility must be an integer from 0 to 4."),
+        ({"interruptibility": -1}, "interruptibility must be an integer from 0 to 4."),
+        ({"interruptibility": 1.5}, "interruptibility must be an integer from 0 to 4."),
+        ({"interruptibility": "2"}, "interruptibility must be an integer from 0 to 4."),
+        ({"interruptibility": True}, "interruptibility must be an integer from 0 to 4."),
+        ({"language": "xx"}, "Invalid language code"),
+        ({"language": 5}, "Invalid language code"),
+        ({"webhook": "https://example.com/\n"}, "Webhook must be a valid URI"),
+    ],
+    ids=str,
+)
+def test_newer_refusals(client: Client, fields: dict[str, Any], message: str) -> None:
+    reply = client.post("/v1/calls", {**GOOD, **fields})
+    assert (reply.status_code, reply.json()["message"]) == (400, message)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"language": code} for code in ("en-us", "EN-GB", "eng", "ES-419", "babel-EN", "Hi-Latn")),
+        *({"interruptibility": value} for value in range(5)),
+        {"agent_id": AGENT.upper()},
+        {"voice": "5"},
+        {"voice_id": 5, "reduce_latency": True},
+    ],
+    ids=str,
+)
+def test_newer_words_are_taken(client: Client, fields: dict[str, Any]) -> None:
+    assert client.post("/v1/calls", {**GOOD, **fields}).status_code == 200

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 
+import pytest
 from sandbox_client import Client, Receiver, number_of, until
 
-from airflow_provider_bland.sandbox.world.courier import signature
+from airflow_provider_bland.sandbox.model.javascript import stringify
+from airflow_provider_bland.sandbox.model.webhooks import signature
 
 
 def test_signature_vector() -> None:
@@ -104,3 +108,74 @@ def test_resend_and_create(client: Client, receiver: Receiver) -> None:
         reply = client.post("/v1/postcall/webhooks/resend", wrong)
         assert (reply.status_code, reply.json()["errors"][0]["error"]) == (400, "invalid_parameter")
     assert client.post("/v1/postcall/webhooks/create", created).status_code == 400
+
+
+METADATA = {
+    "b": 1.0,
+    "2": "Zoë \u2028 \ud83d\ude00",
+    "1": 1e21,
+    "half": "\ud800",
+    "big": 12345678901234567890,
+    "tiny": 1e-7,
+    "e": [],
+}
+
+
+WRITTEN = '{"1":1e+21,"2":"Zoë \u2028 😀","b":1,"half":"\\ud800","big":12345678901234567000,"tiny":1e-7,"e":[]}'
+
+
+def test_bodies_are_the_bytes_that_javascript_makes(client: Client, receiver: Receiver) -> None:
+    """The documented check serialises the parsed body anew, and hashes that."""
+    events = ["call", "latency"]
+    client.call("+14155550100", webhook=receiver.url, metadata=METADATA, record=True, webhook_events=events)
+    until(lambda: len(receiver.received) == 3)
+    for raw, headers in receiver.received:
+        assert headers["X-Webhook-Signature"] == signature("sandbox-webhook-secret", raw)
+        assert stringify(json.loads(raw)) == raw
+    final = receiver.received[-1][0].decode()
+    assert f'"metadata":{WRITTEN},' in final
+    assert '"max_duration":30,' in final
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_documented_check_passes(client: Client, receiver: Receiver) -> None:
+    client.call("+14155550100", webhook=receiver.url, metadata=METADATA)
+    until(lambda: receiver.received)
+    raw, headers = receiver.received[0]
+    check = (
+        "const crypto = require('crypto'); const body = JSON.parse(require('fs').readFileSync(0));"
+        "const made = crypto.createHmac('sha256', process.argv[1]).update(JSON.stringify(body)).digest('hex');"
+        "process.exit(made === process.argv[2] ? 0 : 1)"
+    )
+    arguments = ["node", "-e", check, "sandbox-webhook-secret", headers["X-Webhook-Signature"]]
+    assert subprocess.run(arguments, input=raw, check=False, timeout=20).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.com/hook", "ftp://example.com", "http://127.0.0.1.example.com/", "x", 5, []]
+)
+def test_nothing_is_posted_over_plain_http_elsewhere(client: Client, address: object) -> None:
+    call_id = client.call("+14155550100")
+    client.finished(call_id)
+    assert (
+        client.post("/v1/calls", {"phone_number": "+14155550101", "task": "x", "webhook": address}).status_code == 400
+    )
+    batch = {"global": {"task": "x"}, "call_objects": [{"phone_number": "+14155550101"}]}
+    assert client.post("/v2/batches/create", {**batch, "status_webhook": address}).status_code == 400
+    older = {"base_prompt": "x", "call_data": [{"phone_number": "+14155550101"}]}
+    assert client.post("/v1/batches", {**older, "batch_webhook": address}).status_code == 400
+    asked = {"call_ids": [call_id], "webhook_url": address}
+    assert client.post("/v1/postcall/webhooks/create", asked).status_code == 400
+
+
+def test_plain_http_on_this_machine_must_be_allowed(client: Client, receiver: Receiver) -> None:
+    call_id = client.call("+14155550100")
+    client.finished(call_id)
+    client.settings(allow_http_webhooks=False)
+    asked = {"call_ids": [call_id], "webhook_url": receiver.url}
+    assert client.post("/v1/postcall/webhooks/create", asked).status_code == 400
+    batch = {"global": {"task": "x"}, "call_objects": [{"phone_number": "+14155550101"}]}
+    assert client.post("/v2/batches/create", {**batch, "status_webhook": receiver.url}).status_code == 400
+    client.settings(allow_http_webhooks=True)
+    assert client.post("/v1/postcall/webhooks/create", asked).status_code == 200
+    until(lambda: receiver.received)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 
-from fastapi import Request
+from starlette.requests import Request
 
 from airflow_provider_bland.sandbox.model import agents
 from airflow_provider_bland.sandbox.model.replies import Reply, error
-from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_object
 
 
 def register(endpoints: Endpoints) -> None:
@@ -21,8 +21,7 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v1/agents")
     async def create_agent(request: Request) -> Reply:
-        body = await json_body(request)
-        fields = body if isinstance(body, dict) else {}
+        fields = await json_object(request)
         wrong = agents.problems(fields, creating=True)
         if wrong:
             return error(400, "Invalid parameters", errors=list(wrong.values()))
@@ -39,8 +38,7 @@ def register(endpoints: Endpoints) -> None:
         agent = sandbox.agents.get(agent_id)
         if agent is None:
             return _unknown()
-        body = await json_body(request)
-        fields = body if isinstance(body, dict) else {}
+        fields = await json_object(request)
         wrong = agents.problems(fields, creating=False)
         if wrong:
             failed = {name: fields.get(name) for name in wrong}
@@ -57,7 +55,14 @@ def register(endpoints: Endpoints) -> None:
             return _unknown()
         return Reply({"status": "success", "message": "Successfully authorized agent.", "token": str(uuid.uuid4())})
 
+    @on("GET", "/v1/agents/{agent_id}")
+    async def get_agent(request: Request) -> Reply:
+        agent = sandbox.agents.get(request.path_params["agent_id"])
+        return _unknown() if agent is None else Reply({"agent": agents.shown(agent)})
+
+    # The first is documented, the second is what clients try that have not read it.
     @on("POST", "/v1/agents/{agent_id}/delete")
+    @on("DELETE", "/v1/agents/{agent_id}")
     async def delete_agent(request: Request) -> Reply:
         agent_id = request.path_params["agent_id"]
         with sandbox.engine.lock:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Request
+from starlette.requests import Request
 
-from airflow_provider_bland.sandbox.model.batches import not_found, shown
+from airflow_provider_bland.sandbox.model.batches import Batch, not_found, shown
 from airflow_provider_bland.sandbox.model.replies import Reply, coded_error
 from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
 from airflow_provider_bland.sandbox.world.keys import encrypted_key_refusal
@@ -16,6 +16,10 @@ def register(endpoints: Endpoints) -> None:
     """Add the routes."""
     sandbox, on = endpoints.sandbox, endpoints.on
 
+    def known() -> dict[str, Batch]:
+        sandbox.engine.advance()
+        return {batch_id: batch for batch_id, batch in sandbox.batches.known.items() if "v1" not in batch}
+
     @on("POST", "/v2/batches/create")
     async def create(request: Request) -> Reply:
         body = await json_body(request)
@@ -23,20 +27,16 @@ def register(endpoints: Endpoints) -> None:
 
     @on("GET", "/v2/batches/list")
     async def list_batches(request: Request) -> Reply:
-        sandbox.engine.advance()
-        newest_first = sorted(sandbox.batches.known.values(), key=lambda batch: batch["seq"], reverse=True)
-        return _page(request, [shown(batch) for batch in newest_first])
+        return _page(request, [shown(batch) for batch in reversed(known().values())])
 
     @on("GET", "/v2/batches/{batch_id}")
     async def get(request: Request) -> Reply:
-        sandbox.engine.advance()
-        batch = sandbox.batches.known.get(request.path_params["batch_id"])
+        batch = known().get(request.path_params["batch_id"])
         return not_found() if batch is None else Reply({"data": shown(batch), "errors": None})
 
     @on("GET", "/v2/batches/{batch_id}/logs")
     async def logs(request: Request) -> Reply:
-        sandbox.engine.advance()
-        batch = sandbox.batches.known.get(request.path_params["batch_id"])
+        batch = known().get(request.path_params["batch_id"])
         if batch is None:
             return not_found()
         oldest_first = request.query_params.get("direction", "desc").lower() == "asc"
@@ -44,7 +44,11 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v2/batches/{batch_id}/stop")
     async def stop(request: Request) -> Reply:
-        return sandbox.batches.stop(request.path_params["batch_id"])
+        batch = known().get(request.path_params["batch_id"])
+        if batch is None:
+            return not_found()
+        sandbox.batches.stop(batch)
+        return Reply({"data": None, "errors": None})
 
 
 def _page(request: Request, rows: list[dict[str, Any]]) -> Reply:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Request
+from starlette.requests import Request
 
 from airflow_provider_bland.sandbox.model import analyze, rendering
 from airflow_provider_bland.sandbox.model.calls import Call
 from airflow_provider_bland.sandbox.model.replies import Reply, call_not_found, coded_error
 from airflow_provider_bland.sandbox.model.times import iso_milli
 from airflow_provider_bland.sandbox.model.validation import normalised
-from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body, json_object
 
 
 def register(endpoints: Endpoints) -> None:
@@ -40,10 +40,10 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v1/calls/active/transfer")
     async def transfer(request: Request) -> Reply:
-        body = await json_body(request) or {}
+        body = await json_object(request)
         call_id, number = body.get("call_id"), normalised(body.get("transfer_number"))
-        if not call_id or number is None:
-            missing = "Call ID" if not call_id else "Transfer number"
+        if not isinstance(call_id, str) or not call_id or number is None:
+            missing = "Transfer number" if call_id and isinstance(call_id, str) else "Call ID"
             return coded_error(400, "VALIDATION_ERROR", f"{missing} is required")
         if not sandbox.transfer(call_id, number):
             message = f"Call with id {call_id} not found or has already been completed."
@@ -73,7 +73,13 @@ def register(endpoints: Endpoints) -> None:
     async def details(request: Request) -> Reply:
         return sandbox.details(request.path_params["call_id"])
 
+    @on("DELETE", "/v1/calls/{call_id}")
+    async def delete(request: Request) -> Reply:
+        return Reply(None, 204) if sandbox.delete(request.path_params["call_id"]) else call_not_found()
+
+    # The second path is the one of Bland's command line client.
     @on("GET", "/v1/event_stream/{call_id}")
+    @on("GET", "/v1/calls/{call_id}/events")
     async def event_stream(request: Request) -> Reply:
         call = sandbox.find(request.path_params["call_id"])
         return call_not_found() if call is None else Reply(_events(call))

@@ -5,34 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import Request
+from starlette.requests import Request
 
-from airflow_provider_bland.sandbox.model import numbers
+from airflow_provider_bland.sandbox.model import javascript, numbers
 from airflow_provider_bland.sandbox.model.replies import Reply, error
 from airflow_provider_bland.sandbox.model.times import iso_milli
-from airflow_provider_bland.sandbox.web.endpoints import Endpoints, Handler, json_body
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, Handler
+from airflow_provider_bland.sandbox.web.unsimulated import UNSIMULATED
 from airflow_provider_bland.sandbox.world.faults import Fault, fault_from
 
 
 def register(endpoints: Endpoints, faults: list[Fault]) -> None:
     """Add the routes; what does not fit is answered with a 400 that says why."""
-    sandbox = endpoints.sandbox
-
-    def on(method: str, path: str) -> Callable[[Handler], Handler]:
-        def add(handler: Handler) -> Handler:
-            async def guarded(request: Request) -> Reply:
-                try:
-                    return await handler(request)
-                except ValueError as problem:
-                    return error(400, str(problem))
-
-            return endpoints.on(method, path)(guarded)
-
-        return add
+    sandbox, on = endpoints.sandbox, guarded(endpoints)
 
     @on("GET", "/sandbox/numbers")
     async def magic_numbers(request: Request) -> Reply:
         return Reply(numbers.as_json())
+
+    @on("GET", "/sandbox/routes")
+    async def routes(request: Request) -> Reply:
+        simulated = [{"method": route.method, "path": route.template} for route in endpoints.routes]
+        others = [{"method": method, "path": path, "what": what} for method, path, what in UNSIMULATED]
+        return Reply({"simulated": simulated, "not_simulated": others})
 
     @on("GET", "/sandbox/rings")
     async def rings(request: Request) -> Reply:
@@ -45,7 +40,7 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/calls/{call_id}/end")
     async def end_call(request: Request) -> Reply:
-        body = await _object(request)
+        body = await control_body(request)
         try:
             call = sandbox.end_call(request.path_params["call_id"], str(body.get("outcome", "human")))
         except KeyError:
@@ -73,7 +68,7 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/settings")
     async def change_settings(request: Request) -> Reply:
-        return Reply(sandbox.change_settings(await _object(request)))
+        return Reply(sandbox.change_settings(await control_body(request)))
 
     @on("GET", "/sandbox/clock")
     async def clock(request: Request) -> Reply:
@@ -81,7 +76,7 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/clock")
     async def set_forward(request: Request) -> Reply:
-        body = await _object(request)
+        body = await control_body(request)
         if set(body) != {"advance"}:
             raise ValueError('Say {"advance": seconds}.')
         return Reply(_time(sandbox.set_forward(body["advance"])))
@@ -92,7 +87,7 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/callees")
     async def describe(request: Request) -> Reply:
-        body = await _object(request)
+        body = await control_body(request)
         given = body.get("callees", [body])
         if not isinstance(given, list):
             raise ValueError('Say {"callees": [...]}, or one callee.')
@@ -104,7 +99,7 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/faults")
     async def add_fault(request: Request) -> Reply:
-        faults.append(fault_from(await json_body(request)))
+        faults.append(fault_from(await control_body(request)))
         return Reply({"faults": [each.as_json() for each in faults]})
 
     @on("DELETE", "/sandbox/faults")
@@ -114,16 +109,37 @@ def register(endpoints: Endpoints, faults: list[Fault]) -> None:
 
     @on("POST", "/sandbox/keys")
     async def keys(request: Request) -> Reply:
-        sandbox.change_keys(await _object(request))
+        sandbox.change_keys(await control_body(request))
         scopes = sandbox.keys.scopes
         return Reply({"revoked": sandbox.keys.revoked, "scopes": None if scopes is None else sorted(scopes)})
 
 
-async def _object(request: Request) -> dict[str, Any]:
-    """Return the body, an object; without a body, an empty one."""
-    body = await json_body(request)
-    if body is None and not await request.body():
-        return {}
+def guarded(endpoints: Endpoints) -> Callable[[str, str], Callable[[Handler], Handler]]:
+    """Return what registers handlers whose ``ValueError`` is answered with a 400."""
+
+    def on(method: str, path: str) -> Callable[[Handler], Handler]:
+        def add(handler: Handler) -> Handler:
+            async def answer(request: Request) -> Reply:
+                try:
+                    return await handler(request)
+                except ValueError as problem:
+                    return error(400, str(problem))
+
+            return endpoints.on(method, path)(answer)
+
+        return add
+
+    return on
+
+
+async def control_body(request: Request) -> dict[str, Any]:
+    """
+    Return the body, an object, whatever its content type; without a body, an empty one.
+
+    :raises ValueError: when it is something else.
+    """
+    raw = await request.body()
+    body = javascript.parse(raw) if raw else {}
     if not isinstance(body, dict):
         raise ValueError("The body must be a JSON object.")
     return body

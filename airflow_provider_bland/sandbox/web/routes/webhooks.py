@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Request
+from starlette.requests import Request
 
 from airflow_provider_bland.sandbox.model.replies import Reply, coded_error
-from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+from airflow_provider_bland.sandbox.model.validation import webhook_problem
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_object
 
 
 def register(endpoints: Endpoints) -> None:
@@ -23,18 +24,18 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v1/postcall/webhooks/resend")
     async def resend(request: Request) -> Reply:
-        return _send(await json_body(request), again=True)
+        return _send(await json_object(request), again=True)
 
     @on("POST", "/v1/postcall/webhooks/create")
     async def create(request: Request) -> Reply:
-        return _send(await json_body(request), again=False)
+        return _send(await json_object(request), again=False)
 
-    def _send(body: Any, *, again: bool) -> Reply:
-        ids = body.get("call_ids") if isinstance(body, dict) else None
+    def _send(body: dict[str, Any], *, again: bool) -> Reply:
+        ids = body.get("call_ids")
         if not isinstance(ids, list) or not ids or len(set(map(str, ids))) != len(ids):
             return coded_error(400, "invalid_parameter", "call_ids must be an array of unique ids")
         url = None if again else body.get("webhook_url")
-        if not again and not (isinstance(url, str) and url.startswith("http")):
+        if not again and (not url or webhook_problem(url, sandbox.settings)):
             return coded_error(400, "invalid_parameter", "webhook_url must be a valid URL")
         for call_id in ids:
             problem = sandbox.deliveries.send(str(call_id), url)

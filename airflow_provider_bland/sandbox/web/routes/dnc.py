@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Request
+from starlette.requests import Request
 
 from airflow_provider_bland.sandbox.model.replies import Reply, coded_error
 from airflow_provider_bland.sandbox.model.times import iso_milli
 from airflow_provider_bland.sandbox.model.validation import normalised
-from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body
+from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_object
 
 MOST_NUMBERS = 5000
 
@@ -20,9 +20,8 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v1/org_dnc")
     async def add(request: Request) -> Reply:
-        body = await json_body(request)
-        numbers = _numbers(body)
-        reason = body.get("reason") if isinstance(body, dict) else None
+        body = await json_object(request)
+        numbers, reason = _numbers(body), body.get("reason")
         if numbers is None or not isinstance(reason, str | None):
             return _refused(f"numbers must be an array of at most {MOST_NUMBERS} strings, reason a string")
         with engine.lock:
@@ -49,8 +48,8 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v1/org_dnc/search")
     async def search(request: Request) -> Reply:
-        body = await json_body(request)
-        number = normalised(body.get("phone_number")) if isinstance(body, dict) else None
+        body = await json_object(request)
+        number = normalised(body.get("phone_number"))
         if number is None:
             return _refused("phone_number must be a phone number")
         entry = engine.dnc.find(number)
@@ -59,7 +58,7 @@ def register(endpoints: Endpoints) -> None:
 
     @on("POST", "/v1/org_dnc/delete")
     async def remove(request: Request) -> Reply:
-        numbers = _numbers(await json_body(request))
+        numbers = _numbers(await json_object(request))
         if numbers is None:
             return _refused(f"numbers must be an array of at most {MOST_NUMBERS} strings")
         with engine.lock:
@@ -76,8 +75,8 @@ def register(endpoints: Endpoints) -> None:
         return Reply({"data": {"deleted_entry_id": entry_id, "deleted_count": len(deleted)}, "errors": None})
 
 
-def _numbers(body: Any) -> list[str] | None:
-    numbers = body.get("numbers") if isinstance(body, dict) else None
+def _numbers(body: dict[str, Any]) -> list[str] | None:
+    numbers = body.get("numbers")
     if not isinstance(numbers, list) or not 0 < len(numbers) <= MOST_NUMBERS:
         return None
     return numbers if all(isinstance(number, str) for number in numbers) else None
