@@ -15,7 +15,6 @@ from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import checked_region
 from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, BlandSettings, base_url_of
 from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
-from airflow_provider_bland.hooks import form
 from airflow_provider_bland.tasks.channel import ask_airflow
 from airflow_provider_bland.tasks.sdk import BaseHook, mask_secret
 
@@ -41,16 +40,6 @@ class HookBase(BaseHook):
         self._transport: SyncTransport | None = None
         self._async_transport: AsyncTransport | None = None
         self._until = math.inf
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Fields of the connection form on Airflow before 3.3, which builds it from the provider info alone."""
-        return form.widgets()
-
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Labels of the connection form on Airflow before 3.3."""
-        return form.ui_field_behaviour()
 
     @property
     def settings(self) -> BlandSettings:

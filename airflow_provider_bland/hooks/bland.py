@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
+from airflow_provider_bland.hooks import form
 from airflow_provider_bland.hooks.agents import AgentMethods
 from airflow_provider_bland.hooks.anything import AnyMethods
 from airflow_provider_bland.hooks.batches import BatchMethods
@@ -27,6 +28,18 @@ class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods, Numbe
         ``connect_timeout`` (s, default 5), ``read_timeout`` (s, default 30), ``default_region`` (of numbers without a
         country code, default ``US``; ``none`` refuses them).
     """
+
+    # Airflow before 3.3 looks for these two in this very class, not in its bases.
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Fields of the connection form on Airflow before 3.3, which builds it from the provider info alone."""
+        return form.widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Labels of the connection form on Airflow before 3.3."""
+        return form.ui_field_behaviour()
 
     def test_connection(self) -> tuple[bool, str]:
         """Check key and address with ``GET /v1/me``; for the Test button of the connection form."""

@@ -39,23 +39,26 @@ CONN_FIELDS: Final[dict[str, Any]] = {
 
 
 def widgets() -> dict[str, Any]:
-    """Fields of the form on Airflow before 3.3, which imports the hook for them."""
-    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
-    from flask_babel import lazy_gettext
-    from wtforms import DecimalField, PasswordField, StringField
-    from wtforms.validators import Optional
+    """
+    Fields of the form on Airflow before 3.3, which imports the hook for them.
 
-    return {
-        "encrypted_key": PasswordField(lazy_gettext("Encrypted key"), widget=BS3PasswordFieldWidget()),
-        "webhook_secret": PasswordField(lazy_gettext("Webhook secret"), widget=BS3PasswordFieldWidget()),
-        "connect_timeout": DecimalField(
-            lazy_gettext("Connect timeout (s)"), validators=[Optional()], widget=BS3TextFieldWidget()
-        ),
-        "read_timeout": DecimalField(
-            lazy_gettext("Read timeout (s)"), validators=[Optional()], widget=BS3TextFieldWidget()
-        ),
-        "default_region": StringField(lazy_gettext("Default region"), widget=BS3TextFieldWidget()),
-    }
+    Text and passwords only, without validators: 2.11 drops a hook with fields of other classes, and 3.0 and 3.1 put
+    objects in place of the validators that cannot be called. The hook reads numbers from text. Without FAB, which
+    Airflow 3 does not bring along, there are none, but the labels of the other fields are right.
+    """
+    try:
+        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import PasswordField, StringField
+    except ImportError:
+        return {}
+
+    found: dict[str, Any] = {}
+    for name, field in CONN_FIELDS.items():
+        secret = field["schema"].get("format") == "password"
+        kind, widget = (PasswordField, BS3PasswordFieldWidget) if secret else (StringField, BS3TextFieldWidget)
+        found[name] = kind(lazy_gettext(field["label"]), description=field["description"], widget=widget())
+    return found
 
 
 def ui_field_behaviour() -> dict[str, Any]:
