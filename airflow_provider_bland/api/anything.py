@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_bland.api import checks
-from airflow_provider_bland.api.endpoints import BlandRequest, Host
+from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT, ROW_BYTES, BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -57,6 +57,7 @@ def any_request(
         body=None if body is None else checks.checked("body", checks.json_value, checks.from_template(body)),
         query=written_query(query) or None,
         host=host or Host.API,
+        most_bytes=LIST_PAGE_LIMIT * ROW_BYTES,
     )
 
 

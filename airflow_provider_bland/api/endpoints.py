@@ -17,6 +17,7 @@ from airflow_provider_bland.api.text import mask_numbers_in
 
 LIST_PAGE_LIMIT: Final = 1000
 """Rows of one page of the list; third-party code takes it as the hard maximum (bland-api 3)."""
+JSON: Final = "application/json"
 SMALL_REPLY: Final = 1024 * 1024
 CALL_REPLY: Final = 8 * 1024 * 1024
 """Bytes of a call's details: the transcript of a call of twelve hours has about two million."""
@@ -43,6 +44,7 @@ class BlandRequest:
     :param call_id: the call that a reply must be about.
     :param tidy: brings a success into the form that its readers count on.
     :param most_bytes: how large a reply may be, unpacked.
+    :param accept: media type that is asked for.
     """
 
     method: str
@@ -56,6 +58,7 @@ class BlandRequest:
     call_id: str | None = None
     tidy: Callable[[Any], Any] | None = None
     most_bytes: int = SMALL_REPLY
+    accept: str = JSON
 
     def __str__(self) -> str:
         # Never the query or the body: they hold phone numbers. A path may hold one too.

@@ -7,12 +7,15 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from airflow_provider_bland.api import checks
-from airflow_provider_bland.api.endpoints import BlandRequest
+from airflow_provider_bland.api.endpoints import CALL_REPLY, BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
 
 MOST_NUMBERS: Final = 5000
 """Numbers that one request may add to the do-not-call list, or take off it (docs.bland.ai/api-v1/post/org-dnc)."""
 DNC_PAGE: Final = 1000
+RECORDING_TYPES: Final = ("audio/mpeg", "audio/wav")
+MOST_AUDIO: Final = 2 * 1024**3
+"""Bytes of a recording: twelve hours as WAV, 16 bits at 16 kHz, have 1.4 billion."""
 
 
 def list_voices() -> BlandRequest:
@@ -28,7 +31,11 @@ def get_voice(voice_id: str) -> BlandRequest:
 def list_pathways() -> BlandRequest:
     """``GET /v1/pathway`` (docs.bland.ai/api-v1/get/all_pathway)."""
     return BlandRequest(
-        "GET", "/v1/pathway", repeatable=True, shape_of_success=lambda body: isinstance(body, list | Mapping)
+        "GET",
+        "/v1/pathway",
+        repeatable=True,
+        shape_of_success=lambda body: isinstance(body, list | Mapping),
+        most_bytes=CALL_REPLY,
     )
 
 
@@ -41,6 +48,19 @@ def corrected_transcript(call_id: str) -> BlandRequest:
     """``GET /v1/calls/{call_id}/correct`` (docs.bland.ai/api-v1/get/calls-corrected-transcript)."""
     return _get(
         f"/v1/calls/{path_id('call_id', call_id)}/correct", lambda body: isinstance(body.get("corrected"), list)
+    )
+
+
+def get_recording(call_id: str, media_type: str) -> BlandRequest:
+    """``GET /v1/recordings/{call_id}`` (docs.bland.ai/api-v1/get/calls-id-recording)."""
+    wanted = checks.checked("media_type", checks.choice(*RECORDING_TYPES), media_type)
+    return BlandRequest(
+        "GET",
+        f"/v1/recordings/{path_id('call_id', call_id)}",
+        repeatable=True,
+        shape_of_success=lambda reply: isinstance(reply, Mapping) and bool(reply.get("bytes")),
+        most_bytes=MOST_AUDIO,
+        accept=wanted,
     )
 
 
@@ -108,7 +128,11 @@ def _listed(argument: str, value: Any) -> list[Any]:
 
 def _get(path: str, fits: Any) -> BlandRequest:
     return BlandRequest(
-        "GET", path, repeatable=True, shape_of_success=lambda body: isinstance(body, Mapping) and fits(body)
+        "GET",
+        path,
+        repeatable=True,
+        shape_of_success=lambda body: isinstance(body, Mapping) and fits(body),
+        most_bytes=CALL_REPLY,
     )
 
 

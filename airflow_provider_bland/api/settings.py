@@ -53,7 +53,7 @@ class BlandSettings:
 
     def headers_of(self, request: BlandRequest) -> dict[str, str]:
         """Headers of a request, without the API key (transports add it as an auth, out of reach of ``.netrc``)."""
-        headers = {"accept": "application/json", "user-agent": user_agent()}
+        headers = {"accept": request.accept, "user-agent": user_agent()}
         if self.encrypted_key and request.path.startswith("/v1/calls"):
             headers["encrypted_key"] = self.encrypted_key
         if not request.repeatable:

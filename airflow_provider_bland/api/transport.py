@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_bland.api.attempts import Attempt, current, unsendable
 from airflow_provider_bland.api.bodies import TooMuchError, inflated
-from airflow_provider_bland.api.endpoints import BlandRequest
+from airflow_provider_bland.api.endpoints import JSON, BlandRequest
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.replies import Reply
 from airflow_provider_bland.api.retries import MAX_ATTEMPTS, Failure, FailureKind, Retry, Return, decide
@@ -35,6 +35,8 @@ ERROR_REPLY: Final = 256 * 1024
 _PIECE: Final = 64 * 1024
 _ODD_INTERVAL: Final = 60.0
 """Seconds between log lines about replies that Bland should never give."""
+
+Sink = Callable[[bytes], object]
 
 _jitter = random.SystemRandom().random
 
@@ -67,7 +69,9 @@ class _Sender:
             if self._adapter is not None:
                 self._adapter.close()
 
-    def _attempt(self, request: BlandRequest, content: bytes | None, attempt: Attempt) -> Reply | Failure:
+    def _attempt(
+        self, request: BlandRequest, content: bytes | None, attempt: Attempt, sink: Sink | None = None
+    ) -> Reply | Failure:
         try:
             self._open()
             prepared = self._prepared(request, content)
@@ -81,7 +85,7 @@ class _Sender:
             timeout = (attempt.connect_timeout, attempt.read_timeout)
             # Redirects are not followed: they would carry the key elsewhere, and turn a POST into a GET.
             response = self._adapter.send(prepared, stream=True, timeout=timeout, **environment)
-            return self._read(request, response)
+            return self._read(request, response) if sink is None else self._poured(request, response, sink)
         except Exception as error:  # noqa: BLE001 - of whatever type: what counts is whether the first byte had left
             return attempt.failure(error)
         finally:
@@ -96,7 +100,10 @@ class _Sender:
         # Not as an auth of the session's, which would give way to .netrc.
         headers["authorization"] = self.settings.api_key
         if content is not None:
-            headers["content-type"] = "application/json"
+            headers["content-type"] = JSON
+        elif request.accept != JSON:
+            # Bland reads the wanted format from there (docs.bland.ai/api-v1/get/calls-id-recording).
+            headers |= {"content-type": request.accept, "accept-encoding": "identity"}
         url = self.settings.url_of(request)
         return requests.Request(request.method, url, headers=headers, params=request.query, data=content).prepare()
 
@@ -123,6 +130,20 @@ class _Sender:
         if flaw:
             return Reply(status, headers={name.lower(): value for name, value in headers.items()}, flaw=flaw)
         return Reply.parse(status, content, headers, secrets=self.settings.secrets, gently=self._connections > 1)
+
+    def _poured(self, request: BlandRequest, response: Any, sink: Sink) -> Reply | Failure:
+        """Read a reply that is no JSON, piece by piece; errors are JSON all the same."""
+        kind = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+        plain = str(response.headers.get("content-encoding", "")).strip().lower() in ("", "identity")
+        if not 200 <= int(response.status) < 300 or not plain or kind.endswith(("json", "html")):
+            return self._read(request, response)
+        count = 0
+        for piece in _pieces(response):
+            count += len(piece)
+            if count > request.most_bytes:
+                return Failure(FailureKind.LOST, "the reply is larger than any of Bland's", repeatable=False)
+            sink(piece)
+        return Reply(int(response.status), {"bytes": count, "content_type": kind})
 
     def _complain(self, error: BlandError) -> None:
         now = time.monotonic()
@@ -169,6 +190,7 @@ class SyncTransport(_Sender):
         timeout: tuple[float, float] | None = None,
         sleep: Callable[[float], None] | None = None,
         until: float = math.inf,
+        sink: Sink | None = None,
     ) -> Any:
         """
         Send a request and return the parsed body.
@@ -177,12 +199,14 @@ class SyncTransport(_Sender):
         :param timeout: (connect, read) seconds instead of the settings'.
         :param sleep: waits between attempts, instead of the transport's own.
         :param until: when all of it has to be over, seconds of ``time.monotonic()``.
+        :param sink: takes the pieces of a reply that is no JSON. It cannot take them back, so ``max_attempts`` is 1.
+        :return: the body; for a sink ``{"bytes", "content_type"}``.
         :raises BlandError: as decided by :func:`airflow_provider_bland.api.retries.decide`.
         """
         content = _content_of(request)
         number, waited = 1, 0.0
         while True:
-            outcome = self._attempt(request, content, Attempt(self.settings, request, timeout, until))
+            outcome = self._attempt(request, content, Attempt(self.settings, request, timeout, until), sink)
             left = until - time.monotonic()
             decision = decide(
                 request, outcome, number, _jitter(), waited=waited, max_attempts=max_attempts, time_left=left

@@ -1,15 +1,26 @@
-"""What a call is made of and leaves behind: voices, pathways, transcripts put right, webhooks that were sent."""
+"""What a call is made of and leaves behind: voices, pathways, recordings, transcripts put right, webhooks."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_bland.api import resources
+from airflow_provider_bland.api.endpoints import BlandRequest
+from airflow_provider_bland.api.errors import (
+    BlandConnectionError,
+    BlandError,
+    BlandRateLimitError,
+    BlandServerError,
+)
+from airflow_provider_bland.api.retries import MAX_ATTEMPTS, backoff
 from airflow_provider_bland.hooks.base import HookBase
+from airflow_provider_bland.tasks.files import replacing, storage_path
+
+_AUDIO_SECONDS: Final = 900.0
 
 
 class MediaMethods(HookBase):
-    """Voices, pathways, corrected transcripts, post-call webhooks."""
+    """Voices, pathways, recordings, corrected transcripts, post-call webhooks."""
 
     def list_voices(self) -> list[dict[str, Any]]:
         """
@@ -60,6 +71,49 @@ class MediaMethods(HookBase):
         :return: ``[{"start", "end", "text", "speaker", "speaker_label", "confidence"}]``, times in seconds.
         """
         return [dict(line) for line in self._send(resources.corrected_transcript(call_id))["corrected"]]
+
+    def get_recording(self, call_id: str, path: str, media_type: str = "audio/mpeg") -> dict[str, Any]:
+        """
+        Save a call's recording as a file, which is whole or not there: ``GET /v1/recordings/{call_id}``.
+
+        :param call_id: id of the call.
+        :param path: absolute path of the file, or a URL of any storage that Airflow reaches, such as
+            ``s3://my_conn@bucket/calls/x.mp3``.
+        :param media_type: ``audio/mpeg`` or ``audio/wav``.
+        :return: ``{"path", "bytes", "content_type"}``; the type is Bland's word, which need not be what was asked for.
+        :raises BlandNotFoundError: the call has no recording.
+        """
+        request = resources.get_recording(call_id, media_type)
+        target = storage_path("path", path)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return {"path": str(target), **self._pour(request, target)}
+            except (BlandServerError, BlandConnectionError, BlandRateLimitError) as error:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+                self.log.warning("%s Trying again.", error)
+                self.pause(backoff(attempt, 0.5))
+        raise AssertionError("unreachable")
+
+    def _pour(self, request: BlandRequest, target: Any) -> dict[str, Any]:
+        trouble: list[Exception] = []
+        with replacing(target) as handle:
+
+            def write(piece: bytes) -> None:
+                try:
+                    handle.write(piece)
+                except Exception as error:
+                    # The storage's, not Bland's; otherwise it would pass for a broken connection.
+                    trouble.append(error)
+                    raise
+
+            try:
+                timeout = (self.settings.connect_timeout, _AUDIO_SECONDS)
+                return dict(self.get_conn().send(request, max_attempts=1, timeout=timeout, sink=write))
+            except BlandError:
+                if trouble:
+                    raise trouble[0] from None
+                raise
 
     def get_webhook(self, call_id: str) -> dict[str, Any]:
         """

@@ -10,6 +10,7 @@ from typing import Any, Final
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
 from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.sdk import BaseOperator
 from airflow_provider_bland.tasks.states import Standing, StateQuestion, standing
 from airflow_provider_bland.tasks.successor import hang_up_later
@@ -50,6 +51,8 @@ class EndsOnKill(BaseOperator):
         """The hook of this operator's connection."""
         if self._hook is None:
             self._hook = BlandHook(self.bland_conn_id)
+            # What waits between two requests hears of a kill.
+            self._hook.pause = lambda seconds: pause(seconds, self._raise_if_killed)
         return self._hook
 
     def on_kill(self) -> None:

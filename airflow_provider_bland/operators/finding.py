@@ -108,8 +108,10 @@ class CallFinder:
         not_ours: set[str] = set()
         while True:
             self._check()
+            end = max(deadline, time.monotonic() + _ONE_SEARCH)
             try:
-                search = self._search(since, not_ours, wanted_round, max(deadline, time.monotonic() + _ONE_SEARCH))
+                with self._hook.within(end - time.monotonic()):
+                    search = self._search(since, not_ours, wanted_round, end)
             except BlandError as error:
                 if error.permanent:
                     raise as_task_error(error) from error

@@ -7,10 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from helpers import Control, FakeStore, Killed, Task
+from helpers import Control, FakeStore, FakeTi, Killed, Task
 
 from airflow_provider_bland.api import errors
-from airflow_provider_bland.exceptions import BlandCallFailedError, BlandRedialError, BlandUnsettledCallError
+from airflow_provider_bland.exceptions import (
+    BlandCallFailedError,
+    BlandRedialError,
+    BlandTaskKilledError,
+    BlandUnsettledCallError,
+)
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.calls import SendCallOperator
 
@@ -316,3 +321,45 @@ def test_a_redial_that_fails_for_now_is_tried_again_and_at_last_delivers(bland: 
     result = ring.run()
     assert (result["outcome"], result["call_id"]) == ("no-answer", first.value.call_id)
     assert bland.rings(NO_ANSWER) == 1
+
+
+# --- replies that cannot be right -------------------------------------------------------------------------------------
+
+UNUSABLE = [
+    {"status": "success", "call_id": "../.."},
+    {"status": "success", "call_id": "a/b"},
+    {"status": "success", "call_id": "a\nb"},
+    {"status": "success", "call_id": {"id": "c-1"}},
+    {"status": "success", "call_id": "active"},
+    {"status": "success"},
+    {"status": "error", "call_id": "c-1", "message": "Something went wrong"},
+    [],
+    None,
+]
+
+
+@pytest.mark.parametrize("body", UNUSABLE, ids=repr)
+def test_a_reply_whose_id_cannot_be_used_is_looked_into(bland: Control, body: Any) -> None:
+    bland.fault(method="POST", path="/v1/calls", kind="status", status=200, body=body, times=1)
+    ring = task(reconcile_timeout=0.2, retries=1)
+    for _ in range(2):
+        with pytest.raises(BlandUnsettledCallError, match="may or may not have been rung"):
+            ring.run()
+    assert bland.counts()["POST /v1/calls"] == 1
+
+
+def test_a_kill_is_heard_while_a_limit_of_bland_is_waited_for(bland: Control, mocker: Any) -> None:
+    limit = {"status": 429, "body": {"message": "Rate limit exceeded"}, "headers": {"retry-after": "60"}}
+    bland.fault(method="POST", path="/v1/calls", kind="status", **limit)
+    operator = task().make()
+
+    def killed_soon(seconds: float, check: Callable[[], None]) -> None:
+        operator.on_kill()
+        check()
+
+    mocker.patch("airflow_provider_bland.operators.placing.pause", killed_soon)
+    store = FakeStore()
+    with pytest.raises(BlandTaskKilledError):
+        operator.execute({"ti": FakeTi(), "task_state_store": store})
+    assert store.values == {}
+    assert bland.counts()["POST /v1/calls"] == 1
