@@ -90,6 +90,11 @@ class Ledger:
         self.bytes_read = 0
         self.bytes_written = 0
 
+    @property
+    def position(self) -> int:
+        """The number of the segment that is written next; never given twice to one that counts."""
+        return self._next
+
     # --- the campaign ---------------------------------------------------------------------------------------------
 
     def campaign(self) -> dict[str, Any] | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
+from airflow_provider_bland.campaigns.reactions import check_opt_out, check_path
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.halting import HaltsOnKill
+from airflow_provider_bland.operators.policy import Policy
 from airflow_provider_bland.tasks.arguments import one_of, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.deciding import Decision
     from airflow_provider_bland.operators.conducting import Conductor
     from airflow_provider_bland.tasks.sdk import Context
+
+
+DEFAULT_OPT_OUT: Final = {"disposition_tag": ["DO_NOT_CONTACT"]}
 
 
 class _Rows:
@@ -64,6 +69,13 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
     :param columns: argument of the call to the column it is taken from, row by row. Templated.
     :param variables: further variables for Bland's ``{{names}}``, the same for all. Templated.
     :param suppression: paths, and lists of numbers, of people who must not be rung. Templated.
+    :param suppression_out: a file, or a folder, to which the numbers are added that are never to be rung again: who
+        asked for it (``opt_out``), and whom Bland refuses. Put it into ``suppression`` of other campaigns. Templated.
+    :param opt_out: places in a call's details to the values that mean "do not call me again". Default:
+        ``{"disposition_tag": ["DO_NOT_CONTACT"]}``, which is Bland's own.
+    :param opt_out_to_bland: add those who asked for it to Bland's do-not-call list too. It takes a key of an owner.
+    :param callback_at: place in a call's details that says when the callee wants to be called back, such as
+        ``analysis.call_me_at``. That wins over ``redial``, and keeps to the hours.
     :param history: folders of results of earlier campaigns, for ``contact_limits``. Templated.
     :param contact_limits: at most so many rings to one number in so many days, earlier campaigns included.
     :param redial: outcome to the delay after which to ring again.
@@ -91,7 +103,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
 
     template_fields: Sequence[str] = (
         "recipients", "number_column", "key_column", "region", "timezone_column", "columns", "variables", "suppression",
-        "history", "finish_by", "results_path", "results_format", "only_plan", "bland_conn_id",
+        "suppression_out", "history", "finish_by", "results_path", "results_format", "only_plan", "bland_conn_id",
     )  # fmt: skip
     template_fields_renderers = {"columns": "json", "variables": "json"}
 
@@ -113,6 +125,10 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         columns: dict[str, str] | None = None,
         variables: dict[str, Any] | None = None,
         suppression: Any = None,
+        suppression_out: Any = None,
+        opt_out: Mapping[str, Any] | None = None,
+        opt_out_to_bland: bool = False,
+        callback_at: str | None = None,
         history: Any = None,
         contact_limits: Sequence[ContactLimit] = (),
         redial: Mapping[str, timedelta] | None = None,
@@ -150,6 +166,8 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         self.columns = columns
         self.variables = variables
         self.suppression = suppression
+        self.suppression_out = suppression_out
+        self.opt_out_to_bland = opt_out_to_bland
         self.history = history
         self.contact_limits = tuple(contact_limits)
         self.redial = dict(redial or {})
@@ -163,11 +181,15 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         self.only_plan = dry_run
         self.stop_on_kill = one_of("stop_on_kill", stop_on_kill, "all", "queued", "none")
         self.on_existing = one_of("on_existing", on_existing, "reuse", "again")
-        self.on_ambiguous = one_of("on_ambiguous", on_ambiguous, "fail", "call_again")
-        self.reconcile_timeout = seconds("reconcile_timeout", reconcile_timeout)
+        self.policy = Policy(
+            reconcile_timeout=seconds("reconcile_timeout", reconcile_timeout),
+            on_ambiguous=one_of("on_ambiguous", on_ambiguous, "fail", "call_again"),
+            opt_out=check_opt_out(DEFAULT_OPT_OUT if opt_out is None else opt_out),
+            callback_at=None if callback_at is None else check_path("callback_at", callback_at),
+            settle_timeout=seconds("settle_timeout", settle_timeout),
+        )
         self.deferrable = deferrable
         self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
-        self.settle_timeout = seconds("settle_timeout", settle_timeout)
         self.bland_conn_id = bland_conn_id
 
     def _do_render_template_fields(self, parent: Any, template_fields: Iterable[str], *args: Any, **kw: Any) -> None:
@@ -226,9 +248,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         while True:
             self.raise_if_killed()
             with self.idle():
-                conductor.collect(over)
-                conductor.settle()
-                decision = conductor.go_on()
+                decision = conductor.go_on(over)
             self.raise_if_killed()
             if decision.done or conductor.fatal is not None:
                 return finish(conductor, opening.folder, self.results_format)
@@ -243,17 +263,19 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
             return
         from airflow_provider_bland.triggers.campaigns import CampaignTrigger
 
-        live = list(conductor.live)
+        live = conductor.awaited
         self.defer(
             trigger=CampaignTrigger(
                 campaign=conductor.identity.key,
                 bland_conn_id=self.bland_conn_id,
                 call_ids=live,
+                batch_ids=conductor.dispatch.batches,
+                stop_batches_at=conductor.dispatch.stop_batches_at,
                 enough=max(1, min(decision.wake_after, len(live))),
                 wake_at=conductor.wake_at(decision),
                 poll_interval=self.poll_interval,
                 wants_analysis=conductor.template.wants_analysis,
-                settle_timeout=self.settle_timeout,
+                settle_timeout=self.policy.settle_timeout,
                 stop_on_kill=self.stop_on_kill,
             ),
             method_name="execute_complete",
@@ -264,6 +286,6 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         wake_at = conductor.wake_at(decision)
         if wake_at is not None:
             left = max(0.0, wake_at - clock.now())
-            wait = min(wait, left) if conductor.live else left
+            wait = min(wait, left) if conductor.live or conductor.dispatch.batches else left
         with self.idle():
             pause(wait, self.raise_if_killed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.batches import stop_batch
-from airflow_provider_bland.api.calls import is_finished
+from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
 from airflow_provider_bland.api.parallel import in_order
 from airflow_provider_bland.exceptions import BlandTaskKilledError
@@ -112,40 +112,67 @@ class HaltsOnKill(BaseOperator):
                 )
         if self._standing is not Standing.OVER:
             return self._standing is Standing.GOES_ON
-        left = [name for name in (*conductor.batches, *conductor.live) if name not in self._stopped]
-        if left:
-            done = stop_all(self.hook.settings, left, set(conductor.batches), self.stop_on_kill == "queued")
-            self._stopped |= {name for name, ended in done.items() if ended}
-            self.log.warning("The task was killed; of %d calls of the campaign, %d were stopped.", len(left), len(done))
-            for call_id in [name for name, ended in done.items() if not ended and name not in conductor.batches]:
+        settings, queued_only = self.hook.settings, self.stop_on_kill == "queued"
+        batches = [batch_id for batch_id in conductor.dispatch.batches if batch_id not in self._stopped]
+        calls = [call_id for call_id in conductor.live if call_id not in self._stopped]
+        # First what would ring more people.
+        for batch_id, of_batch in stop_batches(settings, batches).items():
+            if of_batch is not None:
+                self._stopped.add(batch_id)
+                calls += of_batch
+        if calls:
+            done = stop_calls(settings, calls, queued_only)
+            self._stopped |= {call_id for call_id, ended in done.items() if ended}
+            self.log.warning("The task was killed; %d of %d calls were stopped.", sum(done.values()), len(calls))
+            for call_id in [call_id for call_id, ended in done.items() if not ended]:
                 # Airflow ends this process in a few seconds.
-                if hang_up_later(self.hook.settings, call_id):
+                if hang_up_later(settings, call_id):
                     self._stopped.add(call_id)
-        return all(name in self._stopped for name in left)
+        return all(name in self._stopped for name in (*batches, *calls))
 
 
-def stop_all(settings: BlandSettings, names: list[str], batches: set[str], queued_only: bool) -> Mapping[str, bool]:
+def stop_batches(settings: BlandSettings, batch_ids: list[str]) -> Mapping[str, list[str] | None]:
     """
-    Stop batches and calls, many at once, one attempt each, within a few seconds.
+    Stop batches, one attempt each.
 
-    :param names: ids of batches, first, and of calls.
-    :param batches: which of them are batches.
+    :return: by id, the batch's calls that are under way; ``None`` if the batch could not be stopped.
+    """
+    from airflow_provider_bland.api.transport import SyncTransport
+
+    def stop(batch_id: str) -> list[str] | None:
+        transport = SyncTransport(settings)
+        try:
+            transport.send(stop_batch(batch_id), max_attempts=1, timeout=KILL_TIMEOUT)
+            query = {"batch_id": batch_id, "limit": endpoints.LIST_PAGE_LIMIT}
+            rows = transport.send(endpoints.list_calls(query), max_attempts=1, timeout=KILL_TIMEOUT)["calls"]
+            return [call_id for row in rows if not is_finished(row) and (call_id := call_id_of(row))]
+        except BlandNotFoundError:
+            return []
+        except BlandError:
+            return None
+        finally:
+            transport.close()
+
+    return dict(in_order(stop, batch_ids, min(_AT_ONCE, len(batch_ids)), ahead=1)) if batch_ids else {}
+
+
+def stop_calls(settings: BlandSettings, call_ids: list[str], queued_only: bool) -> Mapping[str, bool]:
+    """
+    Stop calls, many at once, one attempt each, within a few seconds.
+
     :param queued_only: leave those alone who are on the phone.
     :return: by id, whether there is nothing left to stop.
     """
     from airflow_provider_bland.api.transport import SyncTransport
 
-    def stop(name: str) -> bool:
+    def stop(call_id: str) -> bool:
         transport = SyncTransport(settings)
         try:
-            if name in batches:
-                transport.send(stop_batch(name), max_attempts=1, timeout=KILL_TIMEOUT)
-                return True
             if queued_only:
-                call = transport.send(endpoints.get_call(name), max_attempts=1, timeout=KILL_TIMEOUT)
+                call = transport.send(endpoints.get_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
                 if is_finished(call) or call.get("queue_status") not in _QUEUED:
                     return True
-            transport.send(endpoints.stop_call(name), max_attempts=1, timeout=KILL_TIMEOUT)
+            transport.send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
         except (BlandCallNotLiveError, BlandNotFoundError):
             return True
         except BlandError:
@@ -154,4 +181,4 @@ def stop_all(settings: BlandSettings, names: list[str], batches: set[str], queue
             transport.close()
         return True
 
-    return dict(in_order(stop, names, min(_AT_ONCE, len(names)), ahead=1))
+    return dict(in_order(stop, call_ids, min(_AT_ONCE, len(call_ids)), ahead=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.campaigns.suppression import SuppressionList
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.reading import read_rows
+from airflow_provider_bland.tasks.tables import moment_text, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.plan import Plan
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
+OPTED_OUT: Final = "opted out"
 _HISTORY_EVERY: Final = 900.0
 """Seconds between looks at what earlier campaigns have left behind: there may be thousands of files."""
 _TABLES: Final = (".jsonl", ".ndjson", ".csv", ".parquet", ".jsonl.gz", ".csv.gz", ".txt")
@@ -125,17 +127,64 @@ class History:
         return found
 
 
+class Forbidden:
+    """
+    Numbers that are never to be rung again: who asked for it, and whom Bland refuses.
+
+    :param path: a file, to which they are added; or a folder, in which each campaign has a file. ``None``: nowhere.
+    :param campaign: key of the campaign.
+    :param to_bland: adds those who asked for it to Bland's do-not-call list too; ``None``: does not.
+    """
+
+    def __init__(self, path: Any, campaign: str, to_bland: Callable[[list[str]], object] | None) -> None:
+        self._file: ObjectStoragePath | None = None
+        if is_given(path):
+            found = files.storage_path("suppression_out", str(path))
+            self._file = found if found.name.endswith(_TABLES) else found / f"{campaign}.csv"
+        self._campaign = campaign
+        self._to_bland = to_bland
+        self._new: dict[str, dict[str, Any]] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._new)
+
+    def add(self, number: str, why: str) -> None:
+        """Take in a number."""
+        self._new.setdefault(number, {"phone_number": number, "why": why, "at": clock.utcnow()})
+
+    def write(self) -> None:
+        """Add them to what is there already."""
+        new, self._new = self._new, {}
+        if self._to_bland is not None and (out := [number for number, row in new.items() if row["why"] == OPTED_OUT]):
+            self._to_bland(out)
+        if self._file is None:
+            return
+        rows: dict[str, dict[str, Any]] = {}
+        if files.filesystem(self._file).exists(self._file.path):
+            for row in read_rows(self._file, argument="suppression_out", guarded_cells=True):
+                rows[str(row.get("phone_number"))] = row
+        for number, row in new.items():
+            rows.setdefault(number, {**row, "at": moment_text(row["at"]), "campaign": self._campaign})
+        columns = dict.fromkeys(("phone_number", "why", "at", "campaign"), "string")
+        kept = ({name: row.get(name) for name in columns} for row in rows.values())
+        write_rows(self._file, kept, columns, owner=self._campaign)
+
+
 class Lists:
     """
     Both, for one campaign, from wake to wake: what has not changed is not read again.
 
     :param campaign: key of the campaign; its own rings are no history.
+    :param forbidden: where the numbers go that are never to be rung again.
     """
 
-    def __init__(self, suppression: Suppression, history: History, campaign: str) -> None:
+    def __init__(self, suppression: Suppression, history: History, campaign: str, forbidden: Forbidden) -> None:
         self._suppression = suppression
         self._history = history
         self._campaign = campaign
+        self._forbidden = forbidden
         self._seen: dict[str, Any] = {"suppression": "", "history": "", "at": 0.0}
 
     def head(self) -> dict[str, Any]:
@@ -159,6 +208,20 @@ class Lists:
             return {}
         self._seen["history"] = self._history.state()
         return self._history.read(clock.now(), self._campaign)
+
+    def forbid(self, number: str, why: str) -> None:
+        """A number that is never to be rung again. :meth:`write` keeps it."""
+        self._forbidden.add(number, why)
+
+    def write(self) -> None:
+        """Keep the numbers that are never to be rung again."""
+        if not self._forbidden.is_due:
+            return
+        unchanged = self._suppression.state() == self._seen["suppression"]
+        self._forbidden.write()
+        if unchanged:
+            # Written by ourselves: nobody of this campaign is to be looked up again for it.
+            self._seen["suppression"] = self._suppression.state()
 
     def refresh(self, plan: Plan) -> bool:
         """Tell the plan what has changed; whether anything has."""

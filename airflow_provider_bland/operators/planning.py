@@ -20,9 +20,10 @@ from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError
 from airflow_provider_bland.campaigns.planning import Planner, Reading
 from airflow_provider_bland.campaigns.recipients import Recipient
 from airflow_provider_bland.campaigns.rules import Rules
-from airflow_provider_bland.operators.conducting import Conductor, Identity
+from airflow_provider_bland.operators.conducting import Conductor
 from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
-from airflow_provider_bland.operators.lists import History, Lists, Suppression, listed
+from airflow_provider_bland.operators.lists import Forbidden, History, Lists, Suppression, listed
+from airflow_provider_bland.operators.policy import Identity
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder
 from airflow_provider_bland.tasks.reading import read_rows
@@ -80,8 +81,8 @@ class Opening:
         )  # fmt: skip
         operator = self._operator
         conductor = Conductor(
-            ledger, self._rules(started), self.template, identity, operator.hook, operator.log, operator.is_killed,
-            self._lists(round_, identity.key), operator.reconcile_timeout, operator.on_ambiguous,
+            ledger, self._rules(started), self.template, identity, operator.hook,
+            self._lists(round_, identity.key), operator.policy, operator.log, operator.is_killed,
         )  # fmt: skip
         if found is not None:
             conductor.load(forgive=cleared)
@@ -142,6 +143,10 @@ class Opening:
         return Lists(
             Suppression(operator.suppression, operator.number_column, operator.region),
             History(history, operator.contact_limits), key,
+            Forbidden(
+                operator.suppression_out, key,
+                operator.hook.add_do_not_call if operator.opt_out_to_bland else None,
+            ),
         )  # fmt: skip
 
     # --- a new one ------------------------------------------------------------------------------------------------
@@ -196,7 +201,7 @@ class Opening:
                 operator.raise_if_killed()
         planner.finish()
         template.check_variables(columns)
-        conductor.planned()
+        conductor.save()
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         source = self._operator.rows_of(self._context)

@@ -56,7 +56,7 @@ def find(
     """
     found: dict[int, tuple[str, float]] = {}
     hidden: list[str] = []
-    tails = {_tail(doubt.number) for doubt in doubts.values()}
+    tails = {tail(doubt.number) for doubt in doubts.values()}
     since = datetime.fromtimestamp(min(doubt.at for doubt in doubts.values()) - _CLOCK_MARGIN, UTC)
     for row in hook.iter_calls({"start_date": since}):
         call_id = call_id_of(row)
@@ -64,7 +64,7 @@ def find(
             continue
         if isinstance(row.get("metadata"), Mapping) and row["metadata"]:
             _match(row, call_id, campaign, doubts, found)
-        elif not row.get("to") or _tail(row["to"]) in tails:
+        elif not row.get("to") or tail(row["to"]) in tails:
             hidden.append(call_id)
     for call_id, details in many.details(hidden).items() if hidden else ():
         if isinstance(details, BlandError):
@@ -94,6 +94,6 @@ def _match(
         return
 
 
-def _tail(number: Any) -> str:
+def tail(number: Any) -> str:
     """The last digits: Bland shows some numbers without their country code."""
     return "".join(character for character in str(number) if character.isdigit())[-10:]

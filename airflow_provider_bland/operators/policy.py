@@ -1,0 +1,53 @@
+"""Whose a campaign is, and what its user decided besides the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
+
+if TYPE_CHECKING:
+    from airflow_provider_bland.campaigns.recipients import Recipient
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose campaign it is; goes into the metadata of its calls."""
+
+    key: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+
+    def metadata(self, recipient: Recipient) -> dict[str, Any]:
+        """What finds a recipient's call again."""
+        return {
+            "campaign": self.key,
+            "recipient": recipient.key,
+            "row": recipient.row,
+            "attempt": recipient.attempts,
+            "dag_id": self.dag_id,
+            "run_id": self.run_id,
+            "task_id": self.task_id,
+            "map_index": self.map_index,
+            "try_number": self.try_number,
+        }
+
+
+@dataclass(frozen=True)
+class Policy:
+    """
+    What else the user decided; fields as the arguments of ``CallCampaignOperator``.
+
+    :param opt_out: what ``reactions.check_opt_out`` returned.
+    """
+
+    reconcile_timeout: float = 60.0
+    on_ambiguous: str = "fail"
+    opt_out: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    callback_at: str | None = None
+    settle_timeout: float = SETTLE_TIMEOUT
