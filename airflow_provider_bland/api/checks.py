@@ -238,7 +238,7 @@ def local_url(value: Any) -> str:
 
 
 def http_url(value: Any) -> str:
-    """A URL that starts with http:// or https:// (web agents take both [seed]); an empty string clears it."""
+    """A URL that starts with http:// or https:// (docs.bland.ai/api-v1/post/agents); an empty string clears it."""
     url = str(text()(value)).strip()
     if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
         raise ValueError("must be a URL that starts with http:// or https://")
@@ -267,7 +267,7 @@ def questions(value: Any) -> list[list[str]]:
 
 VOICEMAIL_ACTIONS: Final = ("hangup", "leave_message", "ignore")
 BACKGROUND_TRACKS: Final = ("office", "cafe", "restaurant", "none")
-# "enhanced" left the docs in 2025; the seed's default, so still taken.
+# "enhanced" left the docs in 2025; it was the default before, so it is still taken.
 MODELS: Final = ("base", "turbo", "enhanced")
 WEBHOOK_EVENTS: Final = (
     "queue", "call", "latency", "webhook", "tool", "dynamic_data", "citations", "evals", "post_transfer_transcript",
@@ -276,7 +276,7 @@ LANGUAGES: Final = (
     "en", "en-US", "en-GB", "en-AU", "en-NZ", "en-IN", "zh", "zh-CN", "zh-Hans", "zh-TW", "zh-Hant", "es", "es-419",
     "fr", "fr-CA", "de", "el", "hi", "hi-Latn", "ja", "ko", "ko-KR", "pt", "pt-BR", "it", "nl", "pl", "ru", "sv",
     "sv-SE", "da", "da-DK", "fi", "id", "ms", "tr", "uk", "bg", "cs", "ro", "sk",
-    # Added since the seed:
+    # Added later:
     "babel", "fluent", "babel-en", "babel-es", "babel-fr", "babel-de", "hu", "vi", "pt-PT", "no", "auto",
 )  # fmt: skip
 # Web agents and old examples use these; the newer page also refers to the codes of calls.

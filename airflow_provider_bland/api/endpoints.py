@@ -16,7 +16,7 @@ from airflow_provider_bland.api.ids import is_usable_id
 from airflow_provider_bland.api.text import mask_numbers_in
 
 LIST_PAGE_LIMIT: Final = 1000
-"""Rows of one page of the list; third-party code takes it as the hard maximum (bland-api 3)."""
+"""Rows of one page of the list; third-party code takes it as the hard maximum (docs.bland.ai/api-v1/get/calls)."""
 JSON: Final = "application/json"
 SMALL_REPLY: Final = 1024 * 1024
 CALL_REPLY: Final = 8 * 1024 * 1024
@@ -78,7 +78,11 @@ def _has_list(name: str) -> Callable[[Any], bool]:
 
 
 def send_call(body: Mapping[str, Any]) -> BlandRequest:
-    """``POST /v1/calls`` [seed]. ``body`` comes from :func:`~airflow_provider_bland.api.fields.call_body`."""
+    """
+    ``POST /v1/calls`` (docs.bland.ai/api-v1/post/calls).
+
+    :param body: from :func:`~airflow_provider_bland.api.fields.call_body`.
+    """
     return BlandRequest(
         "POST",
         "/v1/calls",
@@ -123,20 +127,24 @@ def _rows(rows: list[Any], most: int) -> list[Any]:
 
 
 def stop_call(call_id: str) -> BlandRequest:
-    """``POST /v1/calls/{call_id}/stop`` [seed]: ends a live call, cancels a scheduled one."""
+    """``POST /v1/calls/{call_id}/stop`` (docs.bland.ai/api-v1/post/calls-id-stop): ends a call, live or scheduled."""
     path = f"/v1/calls/{_id('call_id', call_id)}/stop"
     return BlandRequest("POST", path, repeatable=True, shape_of_success=_is_object)
 
 
 def stop_all_calls() -> BlandRequest:
-    """``POST /v1/calls/active/stop`` on its own host [seed]."""
+    """``POST /v1/calls/active/stop`` on its own host (docs.bland.ai/api-v1/post/calls-active-stop)."""
     return BlandRequest(
         "POST", "/v1/calls/active/stop", repeatable=True, host=Host.STOP_ALL, shape_of_success=_is_object
     )
 
 
 def analyze_call(call_id: str, goal: str, questions: Any) -> BlandRequest:
-    """``POST /v1/calls/{call_id}/analyze`` [seed]. Charges credits, so it is never repeated blindly."""
+    """
+    ``POST /v1/calls/{call_id}/analyze`` (docs.bland.ai/api-v1/post/calls-id-analyze).
+
+    It charges credits, so it is never repeated blindly.
+    """
     path = f"/v1/calls/{_id('call_id', call_id)}/analyze"
     body = {
         "goal": checks.checked("goal", _goal, goal),
@@ -154,7 +162,7 @@ def _goal(value: Any) -> str:
 
 
 def create_agent(arguments: Mapping[str, Any]) -> BlandRequest:
-    """``POST /v1/agents`` [seed]: creates a web agent."""
+    """``POST /v1/agents`` (docs.bland.ai/api-v1/post/agents): creates a web agent."""
     return BlandRequest(
         "POST",
         "/v1/agents",
@@ -166,7 +174,7 @@ def create_agent(arguments: Mapping[str, Any]) -> BlandRequest:
 
 
 def agent_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The agent in a reply: under ``agent`` [seed], or the body itself, should Bland drop the envelope."""
+    """The agent in a reply: under ``agent``, or the body itself, should Bland drop the envelope."""
     found = body.get("agent", body)
     return found if isinstance(found, Mapping) and is_usable_id(found.get("agent_id")) else None
 
@@ -193,13 +201,13 @@ def authorize_agent(agent_id: str, request_data: Any = None, *, host: Host = Hos
 
 
 def delete_agent(agent_id: str) -> BlandRequest:
-    """``POST /v1/agents/{agent_id}/delete`` [seed] (POST, not DELETE)."""
+    """``POST /v1/agents/{agent_id}/delete`` (docs.bland.ai/api-v1/post/agents-id-delete): POST, not DELETE."""
     path = f"/v1/agents/{_id('agent_id', agent_id)}/delete"
     return BlandRequest("POST", path, repeatable=True, shape_of_success=_is_object)
 
 
 def list_agents() -> BlandRequest:
-    """``GET /v1/agents`` [seed]."""
+    """``GET /v1/agents`` (docs.bland.ai/api-v1/get/agents)."""
     return BlandRequest("GET", "/v1/agents", repeatable=True, shape_of_success=_has_list("agents"))
 
 

@@ -13,7 +13,8 @@ from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import DEFAULT_REGION
 from airflow_provider_bland.api.times import format_start_time
 
-# Every seed field of POST /v1/calls. Argument names are Bland's, but for from_number ("from" is a Python keyword).
+# Fields of docs.bland.ai/api-v1/post/calls, with those that it has dropped since. Argument names are Bland's, but for
+# from_number ("from" is a Python keyword).
 CALL_FIELDS: Final[Mapping[str, checks.Check]] = {
     "phone_number": checks.phone_number,
     "task": checks.text(),

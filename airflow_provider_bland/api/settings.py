@@ -22,7 +22,7 @@ class BlandSettings:
     """
     Credentials and addresses. Secrets are left out of ``repr``.
 
-    :param api_key: sent as the ``authorization`` header, raw [seed].
+    :param api_key: sent as the ``authorization`` header, raw (docs.bland.ai/api-v1/post/calls).
     :param base_url: replaces all of Bland's hosts; ``None`` for the real ones.
     :param encrypted_key: for calls through your own Twilio account (BYOT).
     :param connect_timeout: seconds.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 _BLANK_BEFORE_OFFSET: Final = re.compile(r"\s+(?=(?:[+-]\d{2}:?\d{2}|Z)$)", re.IGNORECASE)
-# Under the newer error text a call must be scheduled this far ahead; the older docs know no such rule (bland-api 16.1).
+# One of the error messages of docs.bland.ai/api-v1/post/calls; its text on start_time knows no such rule.
 MIN_SCHEDULE_LEAD: Final = timedelta(minutes=5)
 
 
@@ -41,7 +41,8 @@ def parse_start_time(value: Any) -> datetime:
 
 def format_start_time(value: Any) -> str:
     """
-    Write a start time as Bland wants it: ``YYYY-MM-DD HH:MM:SS -HH:MM`` [seed].
+    Write a start time as Bland wants it: ``YYYY-MM-DD HH:MM:SS -HH:MM``
+    (docs.bland.ai/api-v1/post/calls).
 
     :param value: as for :func:`parse_start_time`.
     :raises ValueError: as there.

@@ -64,7 +64,9 @@ class CallMethods(HookBase):
         call_options: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """
-        Ring somebody: ``POST /v1/calls`` [seed]. Returns as soon as the call is queued. Every use dials again.
+        Ring somebody: ``POST /v1/calls``. Returns as soon as the call is queued. Every use dials again.
+
+        The fields are explained at docs.bland.ai/api-v1/post/calls.
 
         :param phone_number: whom to ring, in E.164 (``+14155550100``); ten digits are taken as US.
         :param task: what the agent shall do. Give this or ``pathway_id``.
@@ -265,26 +267,6 @@ class CallMethods(HookBase):
             "answers": endpoints.answers_by_question(questions, body["answers"], credits_used),
             "credits_used": credits_used,
         }
-
-    async def aget_call(self, call_id: str) -> dict[str, Any]:
-        """
-        As :meth:`get_call`, on an event loop.
-
-        :param call_id: id of the call.
-        """
-        return dict(await self._asend(endpoints.get_call(call_id)))
-
-    async def alist_calls_page(self, filters: Mapping[str, Any], *, from_index: int, limit: int) -> dict[str, Any]:
-        """
-        One page of :meth:`list_calls`, on an event loop.
-
-        :param filters: arguments of :meth:`list_calls` by name.
-        :param from_index: how many rows to leave out.
-        :param limit: rows, at most 1,000.
-        :return: ``{"calls", "count", "total_count"}``.
-        """
-        query = {**list_query(filters), "from": from_index or None, "limit": limit}
-        return dict(await self._asend(endpoints.list_calls(query)))
 
     async def astop_call(self, call_id: str) -> dict[str, Any]:
         """

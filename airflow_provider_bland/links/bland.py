@@ -7,7 +7,7 @@ from typing import Any, Final
 from airflow_provider_bland.tasks.sdk import BaseOperatorLink, XCom
 
 CALL_URL_KEY: Final = "bland_call_url"
-# Seen in other people's code only; Bland's docs name just the list (bland-api 15).
+# Seen in other people's code only; Bland's docs name just the list (docs.bland.ai/quickstart).
 _CALL_URL: Final = "https://app.bland.ai/dashboard/call-logs/{call_id}"
 
 
