@@ -19,7 +19,7 @@ CODE := airflow_provider_bland scripts tests benchmarks example_dags
 TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
 TESTS += $(filter-out $(TESTS) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: help demo up test lint unit chaos distributed distributed-bench bench constraints areas clean
+.PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -43,6 +43,13 @@ lint: $(VENV)/.dev ## Style and types
 
 unit: $(VENV)/.dev ## The tests that need no Airflow processes (seconds)
 	@$(PY) -m pytest -m 'not chaos and not distributed and not airflow' $(TESTS)
+
+# How many inputs each property gets, and which.
+MANY ?= 2000
+SEED ?= 0
+
+fuzz: $(VENV)/.dev ## Hostile arguments, connections, numbers, records and replies (minutes; MANY=2000 inputs a property, SEED=0)
+	@BLAND_FUZZ=$(MANY) $(PY) -m pytest tests/fuzz --hypothesis-seed=$(SEED)
 
 chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under way (minutes)
 	@$(PY) -m pytest tests/chaos

@@ -17,6 +17,7 @@ from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.ids import is_usable_id
 from airflow_provider_bland.api.jsonable import NotJsonError, jsonable
 from airflow_provider_bland.api.phone import DEFAULT_REGION, to_e164
+from airflow_provider_bland.api.text import shown, valid_unicode
 from airflow_provider_bland.api.urls import is_on_this_machine
 
 Check = Callable[[Any], Any]
@@ -35,6 +36,10 @@ def checked(argument: str, check: Check, value: Any) -> Any:
         raise BlandValidationError(f"{argument}{error.path}", error.problem) from None
     except ValueError as error:
         raise BlandValidationError(argument, str(error)) from None
+    except Exception as error:  # what somebody's own types do when they are read
+        raise BlandValidationError(
+            argument, f"cannot be read: {type(error).__name__} ({shown(str(error))}) from a {type(value).__name__}."
+        ) from error
 
 
 def identifier(argument: str, value: Any) -> str:
@@ -47,7 +52,7 @@ def identifier(argument: str, value: Any) -> str:
     if not isinstance(value, str) or text.lower() in _NOTHING:
         raise BlandValidationError(
             argument,
-            f"is {value!r}, not an id. If it comes from XCom, check that the upstream task ran and returned one.",
+            f"is {shown(value)}, not an id. If it comes from XCom, check that the upstream task ran and returned one.",
         )
     if not is_usable_id(text):
         raise BlandValidationError(argument, f"{text[:50]!r} is not an id of Bland's (letters, digits, '-', '_', '$').")
@@ -62,7 +67,7 @@ def text(*, below: int | None = None) -> Check:
             raise ValueError(f"must be a string, not {type(value).__name__}")
         if below is not None and len(value) >= below:
             raise ValueError(f"must have fewer than {below} characters, it has {len(value)}")
-        return value
+        return str(valid_unicode(value))
 
     return check
 
@@ -73,7 +78,7 @@ def boolean(value: Any) -> bool:
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
-    raise ValueError(f"must be True or False, not {value!r}")
+    raise ValueError(f"must be True or False, not {shown(value)}")
 
 
 def number(*, least: float | None = None, most: float | None = None, whole: bool = False) -> Check:
@@ -88,7 +93,7 @@ def number(*, least: float | None = None, most: float | None = None, whole: bool
     )
 
     def check(value: Any) -> int | float:
-        wrong = f"must be {name}{bounds}, not {value!r}"
+        wrong = f"must be {name}{bounds}, not {shown(value)}"
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError(wrong)
         try:
@@ -110,8 +115,8 @@ def choice(*options: str) -> Check:
     """One of a set of strings."""
 
     def check(value: Any) -> str:
-        if value not in options:
-            raise ValueError(f"must be one of {', '.join(options)}, not {value!r:.100}")
+        if not isinstance(value, str) or value not in options:
+            raise ValueError(f"must be one of {', '.join(options)}, not {shown(value)}")
         return str(value)
 
     return check
@@ -151,7 +156,7 @@ def from_template(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -171,7 +176,7 @@ def keywords(value: Any) -> list[str]:
         raise ValueError(f"at most 20 can be given, not {len(words)}")
     for word in words:
         if not isinstance(word, str) or not word.strip():
-            raise ValueError(f"must be strings, not {word!r}")
+            raise ValueError(f"must be strings, not {shown(word)}")
         if len(word) >= 100:
             raise ValueError(f"each must have fewer than 100 characters: {word[:20]!r}...")
         if ":" in word and not re.fullmatch(r"[^:]+:-?\d+", word):
@@ -200,7 +205,7 @@ def transfer_list(value: Any, region: str | None = DEFAULT_REGION) -> dict[str, 
         try:
             numbers[label] = to_e164(entry, region)
         except ValueError as error:
-            raise ValueError(f"the number for {label!r:.100} {error}") from None
+            raise ValueError(f"the number for {shown(label)} {error}") from None
     return numbers
 
 
@@ -220,7 +225,7 @@ def iana_timezone(value: Any) -> str:
     try:
         return ZoneInfo(text()(value)).key
     except (KeyError, OSError, ValueError):
-        raise ValueError(f"{value!r} is not an IANA time zone, such as 'America/New_York'") from None
+        raise ValueError(f"{shown(value)} is not an IANA time zone, such as 'America/New_York'") from None
 
 
 def https_url(value: Any) -> str:
@@ -258,7 +263,7 @@ def questions(value: Any) -> list[list[str]]:
             or not all(isinstance(part, str) and part.strip() for part in pair)
         ):
             raise ValueError(
-                f"{pair!r} is not a pair of question and type, such as ['Who answered?', 'human or voicemail']"
+                f"{shown(pair)} is not a pair of question and type, such as ['Who answered?', 'human or voicemail']"
             )
     if len({pair[0] for pair in pairs}) < len(pairs):
         raise ValueError("holds the same question twice. Answers are returned by question, so each must be unique")

@@ -8,7 +8,13 @@ up no retries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+from airflow_provider_bland.api.text import clean
+
+# What we write as an example in remedies: reserved for fiction, so nobody's.
+_EXAMPLE: Final = "'+14155550100'"
+_LONGEST_PROBLEM: Final = 1_200
 
 
 class BlandError(Exception):
@@ -49,12 +55,15 @@ class BlandValidationError(BlandError, ValueError):
     An argument was refused by us, before anything left this machine.
 
     :param argument: name of the argument at fault.
-    :param problem: what is wrong with it, and the remedy.
+    :param problem: what is wrong with it, and the remedy. Values in it are foreign: cleaned, and cut.
     """
 
     permanent = True
 
     def __init__(self, argument: str, problem: str) -> None:
+        argument = clean(argument, limit=200)
+        parts = problem.split(_EXAMPLE) if len(problem) < _LONGEST_PROBLEM else [problem]
+        problem = _EXAMPLE.join(clean(part, limit=_LONGEST_PROBLEM) for part in parts)
         super().__init__(f"{argument}: {problem}")
         self.argument = argument
         self.problem = problem

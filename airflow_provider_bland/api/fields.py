@@ -11,6 +11,7 @@ from typing import Any, Final
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import DEFAULT_REGION
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.api.times import format_start_time
 
 # Fields of docs.bland.ai/api-v1/post/calls, with those that it has dropped since. Argument names are Bland's, but for
@@ -164,7 +165,7 @@ def agent_body(arguments: Mapping[str, Any], *, creating: bool, clear: Any = Non
     body: dict[str, Any] = {}
     for name, check in AGENT_FIELDS.items():
         value = arguments.get(name)
-        if value == "" and name in _AGENT_CLEARABLE:
+        if isinstance(value, str) and value == "" and name in _AGENT_CLEARABLE:
             body[name] = ""
         elif is_given(value):
             body[name] = checks.checked(name, check, value)
@@ -213,31 +214,50 @@ def _options(call_options: Mapping[str, Any] | None, body: Mapping[str, Any]) ->
     return options
 
 
-LIST_FILTERS = (
-    "from_number", "to_number", "start_date", "end_date", "created_at", "update_start_date", "update_end_date",
-    "timezone", "completed", "batch_id", "campaign_id", "answered_by", "inbound", "duration_gt", "duration_lt",
-    "ascending", "sort_by",
-)  # fmt: skip
+def _moment(value: Any) -> str:
+    if isinstance(value, datetime) and value.utcoffset() is None:
+        raise ValueError("has no time zone. Use an aware datetime, a date or an ISO string")
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(checks.text(below=64)(value))
+
+
+# Filters of GET /v1/calls (docs.bland.ai/api-v1/get/calls).
+_FILTERS: Final[Mapping[str, checks.Check]] = {
+    "from_number": checks.text(below=64),
+    "to_number": checks.text(below=64),
+    "start_date": _moment,
+    "end_date": _moment,
+    "created_at": _moment,
+    "update_start_date": _moment,
+    "update_end_date": _moment,
+    "timezone": checks.iana_timezone,
+    "completed": checks.boolean,
+    "batch_id": checks.text(),
+    "campaign_id": checks.text(),
+    "answered_by": checks.text(),
+    "inbound": checks.boolean,
+    "duration_gt": checks.number(least=0),
+    "duration_lt": checks.number(least=0),
+    "ascending": checks.boolean,
+    "sort_by": checks.choice("created_at", "updated_at"),
+}
+LIST_FILTERS: Final = tuple(_FILTERS)
 
 
 def list_query(filters: Mapping[str, Any]) -> dict[str, Any]:
     """
     Check the filters of ``GET /v1/calls`` and write them as Bland reads them.
 
+    :param filters: values by name; ``None`` and blank texts are left out.
     :raises BlandValidationError: names the filter.
     """
     for name in filters:
         if name not in LIST_FILTERS:
-            raise BlandValidationError(name, f"is not a filter of Bland's list. Known: {', '.join(LIST_FILTERS)}.")
-    if filters.get("created_at") and (filters.get("start_date") or filters.get("end_date")):
+            known = ", ".join(LIST_FILTERS)
+            raise BlandValidationError("filters", f"{shown(name)} is not a filter of Bland's list. Known: {known}.")
+    given = {name: value for name, value in filters.items() if is_given(value)}
+    query = {name: checks.checked(name, _FILTERS[name], value) for name, value in given.items()}
+    if "created_at" in query and ("start_date" in query or "end_date" in query):
         raise BlandValidationError("created_at", "cannot go with start_date or end_date. Use one or the other.")
-    if filters.get("sort_by") not in (None, "created_at", "updated_at"):
-        raise BlandValidationError("sort_by", f"must be created_at or updated_at, not {filters['sort_by']!r}.")
-    query = dict(filters)
-    for name in ("start_date", "end_date", "created_at", "update_start_date", "update_end_date"):
-        value = query.get(name)
-        if isinstance(value, datetime) and value.utcoffset() is None:
-            raise BlandValidationError(name, "has no time zone. Use an aware datetime, a date or an ISO string.")
-        if isinstance(value, date):
-            query[name] = value.isoformat()
     return query

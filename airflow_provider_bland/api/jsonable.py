@@ -10,6 +10,8 @@ from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
+from airflow_provider_bland.api.text import shown, valid_unicode
+
 _DEEPEST: Final = 60
 
 
@@ -36,14 +38,16 @@ def jsonable(value: Any, path: str = "", depth: int = 0) -> Any:
     :return: dicts with string keys, lists, strings, numbers, booleans and ``None``.
     :raises NotJsonError: a ``ValueError`` that says where what cannot be written stands.
     """
-    if value is None or isinstance(value, bool) or type(value) in (str, int):
+    if value is None or isinstance(value, bool):
         return value
+    if type(value) is str:
+        return valid_unicode(value)
     if depth > _DEEPEST:
         raise NotJsonError(path[:200], f"is nested more than {_DEEPEST} levels deep")
     if isinstance(value, Enum):
         return jsonable(value.value, path, depth + 1)
     if isinstance(value, str):
-        return str.__str__(value)
+        return valid_unicode(str.__str__(value))
     if isinstance(value, int | float | Decimal):
         return _number(value, path)
     if isinstance(value, datetime | date | time):
@@ -64,18 +68,19 @@ def jsonable(value: Any, path: str = "", depth: int = 0) -> Any:
 
 
 def _number(value: float | Decimal | int, path: str) -> int | float:
+    try:
+        double = float(value)
+    except (OverflowError, ValueError):  # a signalling NaN is the latter
+        double = math.inf
+    if not math.isfinite(double):
+        raise NotJsonError(path, f"cannot be sent as JSON: {shown(value)} is no number. Leave it out, or give None")
     if isinstance(value, int):
         return int(value)
-    finite = value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
-    if not finite:
-        raise NotJsonError(path, f"cannot be sent as JSON: it is {value}. Leave it out, or give None")
-    if isinstance(value, Decimal):
-        # Money stays whole where it is whole; else as near as a double gets, as any JSON reader has it.
-        return int(value) if value == value.to_integral_value() and abs(value) < Decimal(10) ** 15 else float(value)
-    return float(value)
+    # Money stays whole where it is whole; else as near as a double gets, as any JSON reader has it.
+    return int(value) if isinstance(value, Decimal) and double.is_integer() and abs(double) < 1e15 else double
 
 
 def _key(key: Any, path: str) -> str:
     if not isinstance(key, str):
-        raise NotJsonError(path, f"has a key that is not a string: {key!r:.50}")
-    return str(key)
+        raise NotJsonError(path, f"has a key that is not a string: {shown(key, 50)}")
+    return str(valid_unicode(str.__str__(key)))

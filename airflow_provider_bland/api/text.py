@@ -59,6 +59,20 @@ def clean(text: Any, *, limit: int = MAX_LENGTH, secrets: Iterable[str | None] =
     return found[: limit - 3] + "..." if cut or len(found) > limit else found
 
 
+def shown(value: Any, limit: int = 100) -> str:
+    """
+    Write a value of somebody's as Python would, for a message: whatever it is, and not much of it.
+
+    :param value: anything, also what raises when it is written.
+    :param limit: characters at most.
+    """
+    try:
+        written = repr(value[:limit] if isinstance(value, str) else value)
+    except Exception as error:  # noqa: BLE001  # somebody else's __repr__, a number of 5,000 digits, a list in itself
+        return f"<{type(value).__name__} that cannot be written: {type(error).__name__}>"
+    return written if len(written) <= limit else f"{written[: limit - 3]}..."
+
+
 def mask_numbers_in(text: str, mask: Callable[[str], str] | None = None) -> str:
     """
     Hide the phone numbers in a text, but for the last four digits, however they are spelled.

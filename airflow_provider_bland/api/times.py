@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from airflow_provider_bland.api.text import shown
+
 _BLANK_BEFORE_OFFSET: Final = re.compile(r"\s+(?=(?:[+-]\d{2}:?\d{2}|Z)$)", re.IGNORECASE)
 # One of the error messages of docs.bland.ai/api-v1/post/calls; its text on start_time knows no such rule.
 MIN_SCHEDULE_LEAD: Final = timedelta(minutes=5)
@@ -25,7 +27,7 @@ def parse_start_time(value: Any) -> datetime:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise ValueError(
-                f"cannot read {value!r}. Give an aware datetime, or a string such as '2026-01-31 09:00:00 -05:00'"
+                f"cannot read {shown(value)}. Give an aware datetime, or a string such as '2026-01-31 09:00:00 -05:00'"
             ) from None
     elif isinstance(value, datetime):
         moment = value

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
+from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import clean, shown
 from airflow_provider_bland.tasks.sdk import conf
 
 
@@ -23,22 +25,33 @@ def outcomes(argument: str, value: str | Collection[str]) -> frozenset[str]:
     """
     known = [str(outcome) for outcome in CallOutcome]
     if not isinstance(value, Collection):
-        raise BlandValidationError(argument, f"must be a list of outcomes, not {value!r}. Known: {', '.join(known)}.")
-    found = frozenset([value] if isinstance(value, str) else [str(entry) for entry in value])
+        raise BlandValidationError(
+            argument, f"must be a list of outcomes, not {shown(value)}. Known: {', '.join(known)}."
+        )
+    found = frozenset([value] if isinstance(value, str) else [clean(entry) for entry in value])
     if unknown := sorted(found.difference(known)):
-        raise BlandValidationError(argument, f"{unknown[0]!r} is not an outcome. Known: {', '.join(known)}.")
+        raise BlandValidationError(argument, f"{shown(unknown[0])} is not an outcome. Known: {', '.join(known)}.")
     return found
 
 
-def one_of(argument: str, value: str, *options: str) -> str:
+def one_of(argument: str, value: object, *options: str) -> str:
     """
     Check a choice.
 
     :raises BlandValidationError: if it is none of ``options``.
     """
-    if value not in options:
-        raise BlandValidationError(argument, f"must be {' or '.join(map(repr, options))}, not {value!r}.")
+    if not isinstance(value, str) or value not in options:
+        raise BlandValidationError(argument, f"must be {' or '.join(map(repr, options))}, not {shown(value)}.")
     return value
+
+
+def flag(argument: str, value: bool | str) -> bool:
+    """
+    Check a yes or no; the words ``"true"`` and ``"false"`` are read, so that ``"false"`` is not true.
+
+    :raises BlandValidationError: for anything else.
+    """
+    return bool(checks.checked(argument, checks.boolean, value))
 
 
 def seconds(argument: str, value: float | timedelta, *, least: float = 0.0) -> float:
@@ -49,5 +62,7 @@ def seconds(argument: str, value: float | timedelta, *, least: float = 0.0) -> f
     """
     found: object = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(found, bool) or not isinstance(found, int | float) or not least <= found < float("inf"):
-        raise BlandValidationError(argument, f"must be seconds (or a timedelta) of at least {least:g}, not {value!r}.")
+        raise BlandValidationError(
+            argument, f"must be seconds (or a timedelta) of at least {least:g}, not {shown(value)}."
+        )
     return float(found)
