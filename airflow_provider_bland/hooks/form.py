@@ -43,15 +43,12 @@ def widgets() -> dict[str, Any]:
     Fields of the form on Airflow before 3.3, which imports the hook for them.
 
     Text and passwords only, without validators: 2.11 drops a hook with fields of other classes, and 3.0 and 3.1 put
-    objects in place of the validators that cannot be called. The hook reads numbers from text. Without FAB, which
-    Airflow 3 does not bring along, there are none, but the labels of the other fields are right.
+    objects in place of the validators that cannot be called. The hook reads numbers from text. Airflow 3.0 and
+    3.1 ask only where FAB is installed, and show no fields, and no labels, of anybody's without it.
     """
-    try:
-        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
-        from flask_babel import lazy_gettext
-        from wtforms import PasswordField, StringField
-    except ImportError:
-        return {}
+    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+    from flask_babel import lazy_gettext
+    from wtforms import PasswordField, StringField
 
     found: dict[str, Any] = {}
     for name, field in CONN_FIELDS.items():
