@@ -43,8 +43,8 @@ def widgets() -> dict[str, Any]:
     Fields of the form on Airflow before 3.3, which imports the hook for them.
 
     Text and passwords only, without validators: 2.11 drops a hook with fields of other classes, and 3.0 and 3.1 put
-    objects in place of the validators that cannot be called. The hook reads numbers from text. Airflow 3.0 and
-    3.1 ask only where FAB is installed, and show no fields, and no labels, of anybody's without it.
+    objects in place of the validators that cannot be called. The hook reads numbers from text. Airflow 3.0
+    asks only where FAB is installed, and shows no fields, and no labels, of anybody's without it.
     """
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
     from flask_babel import lazy_gettext

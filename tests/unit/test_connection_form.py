@@ -23,7 +23,7 @@ def test_the_ui_is_told_of_the_form() -> None:
     assert bland.hook_name == "Bland AI"
     shown: dict[str, Any] = dict(bland.extra_fields or {})
     standard = bland.standard_fields
-    if AIRFLOW < (3, 2) and not HAS_FAB:
+    if AIRFLOW < (3, 1) and not HAS_FAB:
         # There, nobody's fields and labels are shown: ours can only be typed into the extra.
         assert not shown
         assert standard is None
