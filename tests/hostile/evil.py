@@ -145,6 +145,9 @@ class EvilServer(_Listener):
 
 
 def _read(stream: Any, sock: socket.socket, closing: threading.Event) -> Exchange | None:
+    if stream.peek(1)[:1] == b"\x16":  # somebody speaks TLS
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        return None
     line = stream.readline()
     if not line.strip():
         return None
