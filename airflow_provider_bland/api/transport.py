@@ -110,8 +110,13 @@ class _Sender:
     def _environment_of(self, url: str) -> dict[str, Any]:
         host = "/".join(url.split("/", 3)[:3])
         if host not in self._environment:
-            found = self._session.merge_environment_settings(host, {}, True, None, None)
-            self._environment[host] = {name: found[name] for name in ("proxies", "verify", "cert")}
+            own = {"http": self.settings.proxy, "https": self.settings.proxy} if self.settings.proxy else {}
+            verify = None if self.settings.verify is True else self.settings.verify
+            found = self._session.merge_environment_settings(host, own, True, verify, None)
+            # Not only what was missing would be merged: a proxy of ours gives way to none of the environment's.
+            self._environment[host] = {
+                "proxies": own or found["proxies"], "verify": found["verify"], "cert": found["cert"]
+            }  # fmt: skip
         return self._environment[host]
 
     def _read(self, request: BlandRequest, response: Any) -> Reply | Failure:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_bland.api.checks import checked
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
-from airflow_provider_bland.api.phone import checked_region
-from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, BlandSettings, base_url_of
+from airflow_provider_bland.api.settings import BlandSettings, password_in, settings_of, unknown_keys
 from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
+from airflow_provider_bland.hooks import form
 from airflow_provider_bland.tasks.channel import ask_airflow
 from airflow_provider_bland.tasks.sdk import BaseHook, mask_secret
 
@@ -46,7 +44,7 @@ class HookBase(BaseHook):
         """Credentials and addresses of the connection, looked up once."""
         if self._settings is None:
             connection = self.get_connection(self.bland_conn_id)
-            extra = connection.extra_dejson
+            extra = extra_of(connection)
             _mask(connection, extra)
             self._settings = self._read(connection, extra)
         return self._settings
@@ -57,24 +55,11 @@ class HookBase(BaseHook):
         return await ask_airflow(lambda: self.settings)
 
     def _read(self, connection: Any, extra: Mapping[str, Any]) -> BlandSettings:
-        api_key = (connection.password or "").strip()
-        if not api_key:
-            raise BlandValidationError(
-                self.conn_name_attr, f"connection {self.bland_conn_id!r} has no API key. Put it into the password."
-            )
-        encrypted_key = str(extra.get("encrypted_key") or "").strip()
-        for name, key in (("API key", api_key), ("encrypted_key", encrypted_key)):
-            if not key.isascii() or not key.isprintable() or " " in key:
-                raise BlandValidationError(
-                    self.conn_name_attr, f"the {name} of connection {self.bland_conn_id!r} has characters no key has."
-                )
-        return BlandSettings(
-            api_key=api_key,
-            base_url=base_url_of(connection.host, connection.port),
-            encrypted_key=encrypted_key or None,
-            connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
-            read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
-            default_region=checked("default_region", checked_region, extra.get("default_region")),
+        name = f"connection {self.bland_conn_id!r}"
+        if unknown := unknown_keys(extra, form.CONN_FIELDS):
+            self.log.warning("The extra of %s has keys that nobody reads: %s.", name, ", ".join(unknown))
+        return settings_of(
+            connection.password, connection.host, connection.port, extra, argument=self.conn_name_attr, connection=name
         )
 
     def get_conn(self) -> SyncTransport:
@@ -106,21 +91,21 @@ class HookBase(BaseHook):
         return await self._async_transport.send(request)
 
 
+def extra_of(connection: Any) -> Mapping[str, Any]:
+    """
+    The extra of a connection.
+
+    :raises BlandValidationError: if it is JSON, but no object.
+    """
+    extra = connection.extra_dejson
+    if not isinstance(extra, Mapping):
+        raise BlandValidationError("extra", f"of the connection must be a JSON object, not {type(extra).__name__}.")
+    return extra
+
+
 def _mask(connection: Any, extra: Mapping[str, Any]) -> None:
     """Hide our secrets from logs: the Task SDK hides those of the extra by name only."""
-    for secret in (connection.password, extra.get("encrypted_key"), extra.get("webhook_secret")):
-        if secret and str(secret).strip():
-            mask_secret(str(secret).strip())
-
-
-def _seconds(extra: Mapping[str, Any], name: str, default: float) -> float:
-    value = extra.get(name)
-    if value is None or value == "":
-        return default
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise BlandValidationError(name, f"in the connection's extra must be seconds above 0, not {json.dumps(value)}.")
-    return seconds
+    proxy = extra.get("proxy")
+    for secret in (connection.password, extra.get("encrypted_key"), extra.get("webhook_secret"), password_in(proxy)):
+        if isinstance(secret, str) and secret.strip():
+            mask_secret(secret.strip())

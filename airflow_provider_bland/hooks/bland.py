@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
+from airflow_provider_bland.api.settings import secret_of
+from airflow_provider_bland.api.text import clean
 from airflow_provider_bland.hooks import form
 from airflow_provider_bland.hooks.agents import AgentMethods
 from airflow_provider_bland.hooks.anything import AnyMethods
+from airflow_provider_bland.hooks.base import extra_of
 from airflow_provider_bland.hooks.batches import BatchMethods
 from airflow_provider_bland.hooks.calls import CallMethods
 from airflow_provider_bland.hooks.many import ManyCallsMethods
@@ -26,7 +30,7 @@ class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods, Numbe
     :param bland_conn_id: id of a connection of type ``bland``: API key as password, base URL as host (empty for Bland
         itself, the sandbox's address for trials), and in the extra ``encrypted_key``, ``webhook_secret``,
         ``connect_timeout`` (s, default 5), ``read_timeout`` (s, default 30), ``default_region`` (of numbers without a
-        country code, default ``US``; ``none`` refuses them).
+        country code, default ``US``; ``none`` refuses them), ``verify`` (file of CA certificates), ``proxy``.
     """
 
     # Airflow before 3.3 looks for these two in this very class, not in its bases.
@@ -47,9 +51,10 @@ class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods, Numbe
             account = self.get_account()
         except BlandError as error:
             return False, str(error)
-        balance = (account.get("billing") or {}).get("current_balance")
+        billing = account.get("billing")
+        balance = billing.get("current_balance") if isinstance(billing, Mapping) else None
         funds = f", balance ${balance:.2f}" if isinstance(balance, int | float) else ""
-        return True, f"Connected to Bland: account is {account.get('status', 'known')}{funds}."
+        return True, f"Connected to Bland: account is {clean(account.get('status', 'known'), limit=50)}{funds}."
 
     def get_account(self) -> dict[str, Any]:
         """
@@ -59,19 +64,20 @@ class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods, Numbe
         """
         return dict(self._send(endpoints.get_account()))
 
-    def is_webhook_signed(self, body: bytes, signature: str | None) -> bool:
+    def is_webhook_signed(self, body: bytes | str, signature: str | bytes | None) -> bool:
         """
         Whether a webhook really comes from Bland.
 
         :param body: the raw bytes of the request, before any parsing.
         :param signature: value of its ``X-Webhook-Signature`` header.
-        :raises BlandValidationError: if the connection has no webhook secret.
+        :raises BlandValidationError: if the connection has no webhook secret, or the body has been parsed.
         """
         from airflow_provider_bland.api.webhooks import is_signed
 
-        secret = self.get_connection(self.bland_conn_id).extra_dejson.get("webhook_secret")
+        connection = self.get_connection(self.bland_conn_id)
+        secret = secret_of("webhook_secret", extra_of(connection).get("webhook_secret"))
         if not secret:
             raise BlandValidationError(
                 "webhook_secret", f"connection {self.bland_conn_id!r} has none. Bland shows it under Settings, Keys."
             )
-        return is_signed(str(secret), body, signature)
+        return is_signed(secret, body, signature)

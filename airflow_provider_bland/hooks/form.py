@@ -23,17 +23,27 @@ CONN_FIELDS: Final[dict[str, Any]] = {
     "connect_timeout": {
         "label": "Connect timeout (s)",
         "description": "Seconds to wait for a connection to Bland. Default 5.",
-        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 3600},
     },
     "read_timeout": {
         "label": "Read timeout (s)",
         "description": "Seconds to wait for each reply of Bland. Default 30.",
-        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 3600},
     },
     "default_region": {
         "label": "Default region",
         "description": "Country (US, GB, ...) of numbers without a country code; none refuses them. Default US.",
         "schema": {"type": ["string", "null"], "maxLength": 4},
+    },
+    "verify": {
+        "label": "CA certificates",
+        "description": "File of CA certificates to trust, where a proxy has its own. Default: REQUESTS_CA_BUNDLE.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "proxy": {
+        "label": "Proxy",
+        "description": "Address of the proxy that leads to Bland. Default: HTTPS_PROXY, NO_PROXY.",
+        "schema": {"type": ["string", "null"], "format": "password"},
     },
 }
 

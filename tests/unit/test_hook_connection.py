@@ -57,6 +57,14 @@ READINGS: dict[str, tuple[dict[str, Any], BlandSettings]] = {
         },
         BlandSettings(KEY, "https://proxy.example.com", BYOT, 2.0, 12.5),
     ),
+    "what a network needs": (
+        {"extra": {"verify": "/", "proxy": "proxy.example.com:3128"}},
+        BlandSettings(KEY, verify="/", proxy="http://proxy.example.com:3128"),
+    ),
+    "anybody's certificate, here": (
+        {"host": "https://127.0.0.1:8085", "extra": {"verify": False}},
+        BlandSettings(KEY, "https://127.0.0.1:8085", verify=False),
+    ),
     "empty extras": (
         {"extra": {"encrypted_key": "", "webhook_secret": None, "connect_timeout": "", "read_timeout": None}},
         BlandSettings(KEY),
@@ -86,6 +94,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "timeout in words": ({"extra": {"connect_timeout": "soon"}}, "connect_timeout"),
     "endless timeout": ({"extra": {"read_timeout": "inf"}}, "read_timeout"),
     "timeout that is none": ({"extra": {"read_timeout": [5]}}, "read_timeout"),
+    "timeout of an age": ({"extra": {"read_timeout": 1e12}}, "read_timeout"),
+    "anybody's certificate": ({"extra": {"verify": "false"}}, "must not be false"),
+    "no such certificates": ({"extra": {"verify": "/no/such/bundle.pem"}}, "there is no '/no/such/bundle.pem'"),
+    "proxy that is none": ({"extra": {"proxy": "ftp://u:hidden-pw@proxy"}}, "proxy"),
+    "key that is a list": ({"extra": {"encrypted_key": ["hidden-pw"]}}, "encrypted_key"),
+    "extra that is a list": ({"extra": "[1, 2]"}, "must be a JSON object"),
+    "extra that is a number": ({"extra": "5"}, "must be a JSON object"),
 }
 
 
@@ -118,6 +133,25 @@ def test_a_secret_is_masked_even_if_the_connection_is_refused(
     with pytest.raises(BlandError):
         read()
     assert KEY in {call.args[0] for call in mask.call_args_list}
+
+
+def test_a_proxys_password_is_masked(connect: Callable[..., None], read: Read, mocker: MockerFixture) -> None:
+    mask = mocker.patch("airflow_provider_bland.hooks.base.mask_secret")
+    connect(extra={"proxy": "http://u:hidden-pw@proxy.example.com:3128"})
+    assert "hidden-pw" not in repr(read())
+    assert "hidden-pw" in {call.args[0] for call in mask.call_args_list}
+
+
+def test_a_key_that_nobody_reads_is_told_with_the_one_that_was_meant(
+    connect: Callable[..., None], read: Read, mocker: MockerFixture
+) -> None:
+    log = mocker.patch.object(BlandHook, "log")
+    connect(extra={"read_timout": 5, "verify": True})
+    assert read().read_timeout == 30.0
+    (told,) = log.warning.call_args_list
+    assert told.args[0] % told.args[1:] == (
+        "The extra of connection 'bland_default' has keys that nobody reads: 'read_timout' (is 'read_timeout' meant?)."
+    )
 
 
 def test_nothing_is_masked_that_is_empty(connect: Callable[..., None], read: Read, mocker: MockerFixture) -> None:
@@ -170,8 +204,17 @@ def test_webhooks_are_checked_with_the_connections_secret(
     assert BlandHook().is_webhook_signed(body, sign(SECRET, b"{}") if signature else None) is fits
 
 
-def test_without_a_secret_no_webhook_is_believed(connect: Callable[..., None]) -> None:
-    connect()
+@pytest.mark.parametrize("secret", [f" {SECRET}\n", f"{SECRET} "])
+def test_a_secret_may_be_copied_with_what_surrounds_it(connect: Callable[..., None], secret: str) -> None:
+    from airflow_provider_bland.api.webhooks import sign
+
+    connect(extra={"webhook_secret": secret})
+    assert BlandHook().is_webhook_signed(b"{}", sign(SECRET, b"{}"))
+
+
+@pytest.mark.parametrize("secret", [None, "", " ", 5, ["x"], {}], ids=repr)
+def test_without_a_secret_no_webhook_is_believed(connect: Callable[..., None], secret: Any) -> None:
+    connect(extra={"webhook_secret": secret})
     with pytest.raises(BlandValidationError) as refused:
         BlandHook().is_webhook_signed(b"{}", "x")
     assert refused.value.argument == "webhook_secret"

@@ -15,9 +15,8 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_bland.api.errors import BlandValidationError
-from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
+from airflow_provider_bland.api.settings import CONNECT_TIMEOUT, READ_TIMEOUT, seconds_of
 from airflow_provider_bland.get_provider_info import get_provider_info
-from airflow_provider_bland.hooks.base import _seconds
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.sdk import BaseHook, BaseOperator
 
@@ -90,19 +89,21 @@ def test_old_and_new_airflow_show_the_same_form() -> None:
 
 def test_the_form_has_the_fields_the_hook_reads_and_hides_the_secret_ones() -> None:
     fields: dict[str, Any] = CONNECTION["conn-fields"]
-    assert list(fields) == ["encrypted_key", "webhook_secret", "connect_timeout", "read_timeout", "default_region"]
+    assert list(fields) == [
+        "encrypted_key", "webhook_secret", "connect_timeout", "read_timeout", "default_region", "verify", "proxy",
+    ]  # fmt: skip
     hidden = {name for name, field in fields.items() if field["schema"].get("format") == "password"}
-    assert hidden == {"encrypted_key", "webhook_secret"}
+    assert hidden == {"encrypted_key", "webhook_secret", "proxy"}
     for name, default in {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT}.items():
         assert f"Default {default:g}." in fields[name]["description"]
 
 
-@pytest.mark.parametrize("value", [None, 0.5, 30, 0, -1, "x"], ids=repr)
+@pytest.mark.parametrize("value", [None, 0.5, 30, 3600, 3601, 1e12, 0, -1, "x"], ids=repr)
 def test_the_form_takes_a_timeout_where_the_hook_does(value: Any) -> None:
     schema = CONNECTION["conn-fields"]["read_timeout"]["schema"]
     form_takes = jsonschema.Draft202012Validator(schema).is_valid(value)
     try:
-        _seconds({"read_timeout": value}, "read_timeout", READ_TIMEOUT)
+        seconds_of("read_timeout", value, READ_TIMEOUT)
         hook_takes = True
     except BlandValidationError:
         hook_takes = False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.webhooks import is_signed, sign
 
 SECRET = "test_secret"
@@ -40,8 +43,45 @@ def test_only_the_right_signature_fits(secret: str, body: bytes, signature: str 
     assert is_signed(secret, body, signature) is fits
 
 
-@given(st.text(min_size=1), st.binary(), st.binary())
+@given(st.text(min_size=1).filter(str.strip).map(str.strip), st.binary(), st.binary())
 def test_a_signature_fits_its_body_and_no_other(secret: str, body: bytes, other: bytes) -> None:
     assume(body != other)
     assert is_signed(secret, body, sign(secret, body))
     assert not is_signed(secret, other, sign(secret, body))
+
+
+@pytest.mark.parametrize("secret", ["", " ", "\n\t", None, 5, b"test_secret", ["test_secret"], {}], ids=repr)
+def test_a_secret_that_is_none_never_fits(secret: Any) -> None:
+    for key in ("", " ", "None", "test_secret", str(secret)):
+        assert is_signed(secret, BODY, sign(key, BODY)) is False
+
+
+@pytest.mark.parametrize(
+    ("body", "signature", "fits"),
+    [
+        (BODY.decode(), SIGNATURE, True),
+        (bytearray(BODY), SIGNATURE, True),
+        (memoryview(BODY), SIGNATURE, True),
+        (BODY, SIGNATURE.encode(), True),
+        (BODY, f" {SIGNATURE}".encode(), True),
+        (BODY, b"\xff\xfe", False),
+        (BODY, "\ud800", False),
+        ("\ud800", SIGNATURE, False),
+        (BODY, 5, False),
+        (BODY, [SIGNATURE], False),
+    ],
+    ids=repr,
+)
+def test_frameworks_hand_over_text_and_bytes(body: Any, signature: Any, fits: bool) -> None:
+    assert is_signed(f" {SECRET}\n", body, signature) is fits
+
+
+@pytest.mark.parametrize("body", [None, {}, {"call_id": "c-1"}, 5, []], ids=repr)
+def test_a_body_that_was_parsed_cannot_be_checked(body: Any) -> None:
+    with pytest.raises(BlandValidationError, match="as they came"):
+        is_signed(SECRET, body, SIGNATURE)
+
+
+@given(st.binary() | st.text(), st.none() | st.text() | st.binary())
+def test_nothing_that_comes_breaks_the_check(body: bytes | str, signature: str | bytes | None) -> None:
+    assert is_signed(SECRET, body, signature) is False
