@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.campaigns.deciding import decide
 from airflow_provider_bland.campaigns.report import COLUMNS, table_row
 from airflow_provider_bland.exceptions import BlandCampaignStoppedError
 from airflow_provider_bland.tasks import files
@@ -45,6 +46,9 @@ def finish(conductor: Conductor, folder: ObjectStoragePath, results_format: str)
     for row in list(plan.under_way):
         # Only after a fatal error: what becomes of them cannot be followed any more.
         conductor.end(plan.lost(row, clock.utcnow(), "under way when the campaign was stopped"))
+    if fatal is not None:
+        # So that the plan knows, too, why the others are not rung.
+        decide(plan, clock.utcnow())
     for ended in plan.close(clock.utcnow()):
         conductor.end(ended)
     path = folder / f"results.{results_format}"
