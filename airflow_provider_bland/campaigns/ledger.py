@@ -144,6 +144,8 @@ class Ledger:
         self._write(mine.name, content)
         others = [found for found in self._segments() if found.number >= mine.number and found.writer != self._writer]
         if others:
+            # What it announces does not happen.
+            self._folder.remove(mine.name)
             raise LedgerConflictError(
                 "Another execution of this task is at work on the same campaign. This one stops here and rings nobody "
                 "any more; the other goes on."

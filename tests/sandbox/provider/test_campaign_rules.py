@@ -172,7 +172,7 @@ def test_too_many_failures_stop_the_campaign_and_a_clear_goes_on(bland: Control,
             pacing=Pacing(concurrent=5, per_second=500, per_hour=None, per_day=None),
         )
     )
-    with pytest.raises(BlandCampaignStoppedError, match="of the last . recipients' calls failed"):
+    with pytest.raises(BlandCampaignStoppedError, match=r"of the last . recipients' calls failed"):
         task.run()
     failed = buckets_of("rules/failing").count("failed")
     assert 5 <= failed < 10

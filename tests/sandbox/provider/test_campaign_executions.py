@@ -1,0 +1,184 @@
+"""What an execution does about the one before: lost replies, clears, other paths, other people's ledgers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import fsspec
+import pytest
+from campaign_helpers import buckets_of, campaign, people, rows_of
+from helpers import Control, Task, TimeMachine
+
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.campaigns import ContactLimit
+from airflow_provider_bland.campaigns.ledger import LedgerBrokenError
+
+HUMAN, NO_ANSWER = "+14155550100", "+14155550103"
+DROPPED, BAD_GATEWAY, HALF_A_BODY = "+14155550140", "+14155550141", "+14155550143"
+NEVER_ACCEPTED, NEVER_LISTED = "+14155550145", "+14155550151"
+
+
+@pytest.fixture
+def machine(bland: Control, monkeypatch: pytest.MonkeyPatch) -> TimeMachine:
+    return TimeMachine(bland, monkeypatch)
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["rows show metadata", "rows hide it"])
+def test_a_ring_whose_reply_was_lost_is_found_again(bland: Control, machine: TimeMachine, shown: bool) -> None:
+    bland.set(rows_with_metadata=shown)
+    rows = people(DROPPED, HUMAN, BAD_GATEWAY, HALF_A_BODY)
+    result = Task(lambda: campaign(f"executions/lost-{shown}", recipients=rows)).run()
+    assert result["buckets"] == {"answered": 4}
+    assert bland.rung() == {row["phone_number"]: 1 for row in rows}
+    assert all(len(row["call_ids"]) == 1 for row in rows_of(f"executions/lost-{shown}"))
+
+
+def test_a_ring_that_the_list_shows_late_is_found(bland: Control, machine: TimeMachine) -> None:
+    bland.set(list_lag=0.4)
+    result = Task(lambda: campaign("executions/lagging", recipients=people(DROPPED))).run()
+    assert result["buckets"] == {"answered": 1}
+    assert bland.rings() == 1
+
+
+def test_what_cannot_be_found_is_reported_and_not_rung_again(bland: Control, machine: TimeMachine) -> None:
+    rows = people(NEVER_ACCEPTED, HUMAN)
+    result = Task(lambda: campaign("executions/unsettled", recipients=rows)).run()
+    assert result["buckets"] == {"answered": 1, "unsettled": 1}
+    [row, _] = rows_of("executions/unsettled")
+    assert row["attempts"] == 1
+    assert "no call of it was found within 60 s" in row["why"]
+    assert bland.counts()["POST /v1/calls"] == 2
+
+
+def test_whoever_says_so_is_rung_again(bland: Control, machine: TimeMachine) -> None:
+    bland.fault(method="POST", path="/v1/calls", kind="drop", times=1)
+    result = Task(lambda: campaign("executions/again", recipients=people(HUMAN), on_ambiguous="call_again")).run()
+    assert result["buckets"] == {"answered": 1}
+    assert bland.counts()["POST /v1/calls"] == 2
+    assert bland.rings() == 1
+
+
+def test_a_lost_batch_is_found_by_its_description(bland: Control, machine: TimeMachine) -> None:
+    bland.fault(method="POST", path="/v2/batches/create", kind="drop_after", times=1)
+    rows = people(HUMAN, NO_ANSWER)
+    result = Task(lambda: campaign("executions/batch", recipients=rows, dispatch="batches")).run()
+    assert result["buckets"] == {"answered": 1, "no-answer": 1}
+    assert bland.counts()["POST /v2/batches/create"] == 1
+    assert set(bland.rung().values()) == {1}
+
+
+def test_a_batch_that_was_never_made_is_reported(bland: Control, machine: TimeMachine) -> None:
+    bland.fault(method="POST", path="/v2/batches/create", kind="drop", times=1)
+    result = Task(
+        lambda: campaign("executions/no-batch", recipients=people(HUMAN, NO_ANSWER), dispatch="batches")
+    ).run()
+    assert result["buckets"] == {"unsettled": 2}
+    assert bland.rings() == 0
+
+
+def test_a_batch_of_numbers_that_bland_drops(bland: Control, machine: TimeMachine) -> None:
+    rows = people(HUMAN, "+14155550120", "+14155550121")
+    result = Task(lambda: campaign("executions/dropped", recipients=rows, dispatch="batches")).run()
+    assert result["buckets"] == {"answered": 1, "refused": 2}
+    assert [row["attempts"] for row in rows_of("executions/dropped")] == [1, 0, 0]
+
+
+def test_a_cleared_campaign_that_had_finished_returns_its_result(bland: Control, machine: TimeMachine) -> None:
+    task = Task(lambda: campaign("executions/cleared", recipients=people(HUMAN, NO_ANSWER)))
+    first = task.run()
+    task.clear()
+    bland.forget_counts()
+    assert task.run() == first
+    assert task.run() == first
+    assert bland.counts() == {}
+    left = fsspec.filesystem("memory").find("/executions/cleared")
+    assert sorted(left) == [
+        "/executions/cleared/_campaign/campaign.json",
+        "/executions/cleared/manifest.json",
+        "/executions/cleared/results.jsonl",
+    ]
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["3.3", "2.11"])
+def test_another_campaign_is_begun_on_demand_over_the_same_limits(
+    bland: Control, machine: TimeMachine, store: bool
+) -> None:
+    folder = f"executions/on-demand-{store}"
+    bland.describe({"phone_number": NO_ANSWER, "outcomes": ["no-answer"]})
+    more: dict[str, Any] = {} if store else {"store": None}
+    task = Task(
+        lambda: campaign(
+            folder, recipients=people(HUMAN, NO_ANSWER), on_existing="again", contact_limits=[ContactLimit(2, 30)]
+        ),
+        retries=3,
+        **more,
+    )
+    assert task.run()["buckets"] == {"answered": 1, "no-answer": 1}
+    # A retry is no clear.
+    assert task.run()["results"] == f"memory://{folder}/results.jsonl"
+    for round_ in (1, 2):
+        machine.skip(3600)
+        task.clear()
+        result = task.run()
+        assert result["results"] == f"memory://{folder}/again-{round_}/results.jsonl"
+    assert result["buckets"] == {"contact_limit": 2}
+    assert set(bland.rung().values()) == {2}
+
+
+def test_a_path_that_leads_elsewhere_on_another_try_fails_closed(bland: Control, machine: TimeMachine) -> None:
+    paths = iter(["executions/one", "executions/two"])
+    task = Task(lambda: campaign(next(paths), recipients=people(HUMAN)), retries=1)
+    task.run()
+    with pytest.raises(BlandValidationError, match="has begun its campaign in memory://executions/one"):
+        task.run()
+    assert bland.rings() == 1
+
+
+def test_a_ledger_that_is_gone_fails_closed(bland: Control, machine: TimeMachine) -> None:
+    task = Task(lambda: campaign("executions/gone", recipients=people(HUMAN)), retries=1)
+    task.run()
+    fsspec.filesystem("memory").rm("/executions/gone", recursive=True)
+    with pytest.raises(LedgerBrokenError, match="delete 'bland_campaign' from the task's state store"):
+        task.run()
+    assert bland.rings() == 1
+
+
+def test_a_path_belongs_to_one_campaign(bland: Control, machine: TimeMachine) -> None:
+    Task(lambda: campaign("executions/shared", recipients=people(HUMAN))).run()
+    with pytest.raises(BlandValidationError, match=r"holds another campaign .*map index -1"):
+        Task(lambda: campaign("executions/shared", recipients=people(NO_ANSWER)), map_index=3).run()
+    assert bland.rung() == {HUMAN: 1}
+
+
+def test_two_executions_at_once_do_not_both_ring(bland: Control, machine: TimeMachine) -> None:
+    """A worker that was thought lost goes on; whoever writes second notices, and rings nobody more."""
+    from airflow_provider_bland.campaigns.ledger import Ledger, LedgerConflictError
+    from airflow_provider_bland.tasks.folders import StorageFolder
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
+
+    folder = StorageFolder(ObjectStoragePath("memory://executions/zombie/_campaign"))
+    zombie, heir = Ledger(folder, "aaaa"), Ledger(folder, "bbbb")
+    zombie.snapshot({"who": "zombie"})
+    heir.load()
+    heir.snapshot({"who": "heir"})
+    with pytest.raises(LedgerConflictError):
+        zombie.block({"ask": [1]})
+    assert heir.load() == ({"who": "heir"}, [])  # the late block is gone
+    heir.block({"ask": [2]})
+    assert Ledger(folder, "cccc").load() == ({"who": "heir"}, [{"ask": [2]}])
+
+
+def test_bland_down_for_a_while_is_waited_out(bland: Control, machine: TimeMachine) -> None:
+    for method in ("POST", "GET"):
+        bland.fault(method=method, path="/v1/calls", status=429, times=3)
+    numbers = [f"+1212555{1000 + place}" for place in range(8)]
+    began = machine.now()
+    result = Task(
+        lambda: campaign("executions/down", recipients=people(*numbers), redial={"busy": timedelta(hours=1)},
+                         max_attempts=2)
+    ).run()  # fmt: skip
+    assert sum(result["buckets"].values()) == 8
+    assert "unsettled" not in result["buckets"]
+    assert machine.now() - began > 15
+    assert buckets_of("executions/down")
