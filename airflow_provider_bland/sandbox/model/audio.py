@@ -7,7 +7,7 @@ import wave
 from collections.abc import Sequence
 from typing import Final
 
-from airflow_provider_bland.sandbox.model.personas import Line, ends_of
+from airflow_provider_bland.sandbox.model.personas import Utterance, ends_of
 
 RATE: Final = 8000
 LONGEST_SECONDS: Final = 3600.0
@@ -21,7 +21,7 @@ _FRAME_SECONDS: Final = 576 / 16000
 _HEADERS: Final = {1: b"\xff\xf3\x48\xc0", 2: b"\xff\xf3\x48\x00"}
 
 
-def wav(lines: Sequence[Line], seconds: float, channels: int) -> bytes:
+def wav(lines: Sequence[Utterance], seconds: float, channels: int) -> bytes:
     """
     Return a recording as a WAV file, with 16 bits.
 

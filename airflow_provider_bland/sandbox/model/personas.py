@@ -146,7 +146,7 @@ _AGENT_LINES: Final = (
 
 
 @dataclass(frozen=True)
-class Line:
+class Utterance:
     """One utterance: who said it, and how many seconds into the conversation."""
 
     speaker: str
@@ -154,7 +154,7 @@ class Line:
     offset: float
 
 
-def ends_of(lines: Sequence[Line], seconds: float) -> list[float]:
+def ends_of(lines: Sequence[Utterance], seconds: float) -> list[float]:
     """Return until when each utterance lasts at most, in a conversation of so many seconds."""
     return [*(line.offset for line in lines[1:]), seconds][: len(lines)]
 
@@ -169,7 +169,7 @@ def opening(first_sentence: str, task: str) -> str:
     return f"Hello, {who}. I am calling about the following: {about}"
 
 
-def conversation(persona: Persona, first: str, seconds: float, *, callee_first: bool) -> list[Line]:
+def conversation(persona: Persona, first: str, seconds: float, *, callee_first: bool) -> list[Utterance]:
     """
     Return what was said in a conversation with a human that lasted so long.
 
@@ -178,13 +178,13 @@ def conversation(persona: Persona, first: str, seconds: float, *, callee_first: 
     :param seconds: the length; a shorter conversation is a beginning of a longer one, but for the goodbye.
     :param callee_first: whether the callee speaks before the agent.
     """
-    lines: list[Line] = []
+    lines: list[Utterance] = []
     turns = [("user", persona.says(persona.greeting)), ("assistant", first)]
     offset = 0.6
     # Agent and callee may both be first; a callee that was told to wait still says hello.
     for speaker, text in turns if callee_first else turns[::-1]:
         if offset < seconds:
-            lines.append(Line(speaker, text, offset))
+            lines.append(Utterance(speaker, text, offset))
         offset += 1.2 + len(text) / 20
     turn = 0
     while offset < seconds - 4:
@@ -195,19 +195,21 @@ def conversation(persona: Persona, first: str, seconds: float, *, callee_first: 
         # Whoever did not speak last goes on.
         for speaker, text in exchange[::-1] if callee_first else exchange:
             if offset < seconds - 4:
-                lines.append(Line(speaker, text, offset))
+                lines.append(Utterance(speaker, text, offset))
             offset += 1.5 + len(text) / 18
         turn += 1
     if seconds > 6:
-        lines.append(Line("user", persona.says(persona.goodbye), max(seconds - 3, lines[-1].offset)))
-        lines.append(Line("assistant", "Thank you for your time. Goodbye.", max(seconds - 1.5, lines[-1].offset)))
+        lines.append(Utterance("user", persona.says(persona.goodbye), max(seconds - 3, lines[-1].offset)))
+        lines.append(Utterance("assistant", "Thank you for your time. Goodbye.", max(seconds - 1.5, lines[-1].offset)))
     return lines
 
 
-def voicemail(number: str, message: str | None, seconds: float) -> list[Line]:
+def voicemail(number: str, message: str | None, seconds: float) -> list[Utterance]:
     """Return what is on the line when a voicemail answers."""
     spoken = " ".join(number[-4:])
-    lines = [Line("user", f"You have reached the voicemail of {spoken}. Please leave a message after the tone.", 0.8)]
+    lines = [
+        Utterance("user", f"You have reached the voicemail of {spoken}. Please leave a message after the tone.", 0.8)
+    ]
     if message and seconds > 8:
-        lines.append(Line("assistant", message, 8.0))
+        lines.append(Utterance("assistant", message, 8.0))
     return lines

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from airflow_provider_bland.sandbox.model.calls import Call, asked
 from airflow_provider_bland.sandbox.model.findings import Finding
 from airflow_provider_bland.sandbox.model.lifecycle import voicemail_message
-from airflow_provider_bland.sandbox.model.personas import PERSONAS, Line, Persona, conversation, ends_of, opening
+from airflow_provider_bland.sandbox.model.personas import PERSONAS, Persona, Utterance, conversation, ends_of, opening
 from airflow_provider_bland.sandbox.model.personas import voicemail as voicemail_lines
 from airflow_provider_bland.sandbox.model.settings import Settings
 from airflow_provider_bland.sandbox.model.times import iso_micro, iso_milli, iso_second
@@ -85,7 +85,7 @@ def persona(call: Call) -> Persona:
     return PERSONAS[call.persona].as_known(data if isinstance(data, dict) else {})
 
 
-def spoken(call: Call, elapsed: float | None = None) -> list[Line]:
+def spoken(call: Call, elapsed: float | None = None) -> list[Utterance]:
     """
     Return what was said in a call.
 
@@ -100,7 +100,7 @@ def spoken(call: Call, elapsed: float | None = None) -> list[Line]:
     return [line for line in _spoken(call, planned) if line.offset <= elapsed]
 
 
-def _spoken(call: Call, seconds: float) -> list[Line]:
+def _spoken(call: Call, seconds: float) -> list[Utterance]:
     known = variables(call)
     if call.outcome == "voicemail":
         message = voicemail_message(call.body)
@@ -305,7 +305,7 @@ def _request_data(call: Call) -> dict[str, Any]:
     return {**{name: value for name, value in call.body.items() if name not in hidden}, "phone_number": call.shown_to}
 
 
-def _utterance(call: Call, place: int, line: Line) -> dict[str, Any]:
+def _utterance(call: Call, place: int, line: Utterance) -> dict[str, Any]:
     return {
         "id": zlib.crc32(call.call_id.encode()) % 10_000_000 * 100 + place,
         "created_at": iso_micro((call.started_at or 0) + line.offset),

@@ -25,6 +25,11 @@ UNSIMULATED: Final = (
     ("GET", "/orgs/{org_id}/.well-known/jwks.json", "tokens in webhooks"),
     ("*", "/v1/sms/*", "text messages"),
     ("*", "/v2/agents*", "the agents of version 2"),
+    ("*", "/v1/inbound*", "inbound numbers"),
+    ("*", "/v1/tools*", "tools"),
+    ("*", "/v1/knowledge*", "knowledge bases"),
+    ("*", "/v1/citation_schemas*", "citations"),
+    ("*", "/v1/convo_pathway/*", "changing pathways"),
 )
 
 

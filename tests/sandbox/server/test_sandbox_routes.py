@@ -90,6 +90,13 @@ BLAND = [
     "GET /v1/sms/numbers",
     "DELETE /v1/sms/conversations/{conversation_id}",
     "GET /v2/agents",
+    "GET /v1/convo_pathway",
+    "POST /v1/convo_pathway/create",
+    "GET /v1/inbound",
+    "POST /v1/inbound/{phone_number}",
+    "GET /v1/tools",
+    "POST /v1/knowledge/learn",
+    "GET /v1/citation_schemas/list",
 ]
 PAGE = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
 ORGANISATION = "657ad643-92ca-477c-97cc-9d8e6e74d7af"

@@ -61,7 +61,9 @@ def register(endpoints: Endpoints) -> None:
         found = voices.find(request.path_params["voice_id"])
         return coded_error(404, "VOICE_NOT_FOUND", "Voice not found") if found is None else Reply({"voice": found})
 
+    # The second is the one of Bland's command line client.
     @on("GET", "/v1/pathway")
+    @on("GET", "/v1/convo_pathway")
     async def all_pathways(request: Request) -> Reply:
         return Reply([pathways.pathway(pathways.EXAMPLE_ID)])
 
