@@ -19,7 +19,7 @@ CODE := airflow_provider_bland scripts tests benchmarks example_dags
 TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
 TESTS += $(filter-out $(TESTS) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench bench constraints areas clean
+.PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench rules bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -57,8 +57,14 @@ chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under wa
 distributed: $(VENV)/.distributed ## The same on Celery, Redis and PostgreSQL, two of everything (half an hour; needs postgresql and redis-server)
 	@$(PY) -m pytest tests/distributed
 
-distributed-bench: $(VENV)/.distributed ## What ten thousand waiting calls cost two triggerers (needs postgresql and redis-server)
+distributed-rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute force (half an hour; N=... for another number)
+	@$(PY) scripts/check_campaign_rules.py --campaigns $(or $(N),1000000)
+
+bench: $(VENV)/.distributed ## What ten thousand waiting calls cost two triggerers (needs postgresql and redis-server)
 	@$(PY) benchmarks/triggerers.py
+
+rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute force (half an hour; N=... for another number)
+	@$(PY) scripts/check_campaign_rules.py --campaigns $(or $(N),1000000)
 
 bench: $(VENV)/.dev ## Measure what waiting and importing cost, side by side with others
 	@for script in $(filter-out benchmarks/triggerers.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) "$$script" || exit 1; done

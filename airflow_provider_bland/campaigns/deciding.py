@@ -108,6 +108,8 @@ class _Deciding:
                 return self._held("slots")
             if room is not None and len(self.ring) >= room:
                 return self._held("pace", plan.pace.room(pacing, self.now)[1])
+            if at >= plan.rules.ends:
+                return self._held("pace", math.inf)
             if one_by_one and at > self.now + LONGEST_WAVE:
                 return self._held("pace", at)
             found = self._next(at, chains)
@@ -147,8 +149,6 @@ class _Deciding:
     def _next(self, at: float, chains: list[tuple[float, Chain]]) -> tuple[Recipient, Chain | None] | None:
         """Somebody who may be rung at this moment; still in its chain, or taken out of those who are due."""
         plan = self.plan
-        if at >= plan.rules.ends:
-            return None
         while (due := plan.later.due()) is not None and due <= at:
             recipient = plan.later.pop()
             if self._may_ring(recipient, at):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -261,7 +261,8 @@ _ZERO: Final = timedelta(0)
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
-def _offsets(zone: str, midnight: float) -> list[tuple[float, float, float]]:
+@lru_cache(maxsize=20_000)
+def _offsets(zone: str, midnight: float) -> tuple[tuple[float, float, float], ...]:
     """Stretches of one UTC offset around a local day: from, to, offset in seconds."""
     place = _zone(zone)
 
@@ -283,7 +284,7 @@ def _offsets(zone: str, midnight: float) -> list[tuple[float, float, float]]:
             since, current = high, offset(high)
         at = following
     found.append((since, end, current))
-    return found
+    return tuple(found)
 
 
 def _margin(value: Any) -> float:

@@ -43,6 +43,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from airflow_provider_bland.api.calls import CallOutcome
@@ -208,8 +209,13 @@ class Plan:
         return self._end(recipient, Bucket(recipient.outcome) if recipient.outcome else Bucket.REFUSED, why)
 
     def lost(self, row: int, at: datetime, why: str) -> Ended:
-        """Whether the call was placed stays unknown: it may have rung, so it counts and is not rung again."""
+        """
+        Whether the call was placed stays unknown: it may have rung, so it counts and is not rung again.
+
+        :param at: the last moment at which it may have rung.
+        """
         recipient = self.under_way.pop(row)
+        self.pace.moved(recipient.rings[-1], at.timestamp())
         self.purse.pay(recipient.minutes, None)
         return self._end(recipient, Bucket.UNSETTLED, why)
 
@@ -271,7 +277,7 @@ class Plan:
 
         :param numbers: all numbers now on them (E.164), not only the new ones.
         """
-        self.suppressed = {row for number, row in self.numbers if number in numbers}
+        self.suppressed = {row for number, row, _ in self.numbers if number in numbers}
 
     def note_rings(self, rings: Mapping[str, Iterable[float]]) -> None:
         """
@@ -280,11 +286,11 @@ class Plan:
         :param rings: number (E.164) to moments of rings, seconds since 1970. All that contact limits may count, without
             this campaign's own.
         """
-        known = self.rules.started.timestamp()
+        recent = partial(self.rules.remembered, moment=self.rules.started.timestamp())
         self.noted = {
             row: later
-            for number, row in self.numbers
-            if (later := [ring for ring in rings.get(number, ()) if ring >= known])
+            for number, row, known in self.numbers
+            if (later := [ring for ring in recent(list(rings.get(number, ()))) if ring not in known])
         }
 
     # --- reading ----------------------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from airflow_provider_bland.campaigns.recipients import Recipient
 
-PAGE: Final = 200
+PAGE = 200
 """Recipients of a page."""
-NUMBERS: Final = 50_000
+NUMBERS = 50_000
 """Numbers of a page that holds nothing else."""
 
 
@@ -179,31 +179,33 @@ class Later:
 
 
 class Numbers:
-    """Number and row of everybody who may be rung: read only to find whom a changed list is about."""
+    """Number, row and earlier rings of everybody who may be rung: read only to find whom a changed list is about."""
 
     def __init__(self, box: PageBox) -> None:
         self._box = box
         self.pages: list[int] = []
-        self._numbers: list[str] = []
-        self._rows: list[int] = []
+        self._columns: tuple[list[str], list[int], list[list[float]]] = ([], [], [])
 
     def add(self, recipient: Recipient) -> None:
         """Append, while the campaign is planned."""
-        self._numbers.append(recipient.number)
-        self._rows.append(recipient.row)
-        if len(self._rows) == NUMBERS:
+        numbers, rows, rings = self._columns
+        numbers.append(recipient.number)
+        rows.append(recipient.row)
+        rings.append(recipient.rings)
+        if len(rows) >= NUMBERS:
             self.close()
 
     def close(self) -> None:
         """Give out what has gathered."""
-        if self._rows:
+        numbers, rows, rings = self._columns
+        if rows:
             page = self._box.number()
-            self._box.put(page, {"numbers": self._numbers, "rows": self._rows})
+            self._box.put(page, {"numbers": numbers, "rows": rows, "rings": rings})
             self.pages.append(page)
-            self._numbers, self._rows = [], []
+            self._columns = ([], [], [])
 
-    def __iter__(self) -> Iterator[tuple[str, int]]:
+    def __iter__(self) -> Iterator[tuple[str, int, list[float]]]:
         for page in self.pages:
             content = self._box.get(page)
-            yield from zip(content["numbers"], content["rows"], strict=True)
+            yield from zip(content["numbers"], content["rows"], content["rings"], strict=True)
             self._box.forget(page)
