@@ -25,7 +25,10 @@ def quiet_lines(sandbox_process: SandboxProcess) -> Iterator[None]:
 def add_example(stack: AirflowStack, dag_id: str) -> str:
     """Add an example without its schedule: Airflow would start a run of its own, that of the last date."""
     source = re.sub(r"schedule=.*", "schedule=None,", (EXAMPLES / f"{dag_id}.py").read_text())
-    return stack.add_dag(dag_id, source)
+    stack.add_dag(dag_id, source)
+    # Examples are paused, whatever an installation says of new DAGs.
+    stack.set_paused(dag_id, False)
+    return dag_id
 
 
 def logs_of(stack: AirflowStack, dag_id: str, run_id: str) -> str:

@@ -14,6 +14,8 @@ from airflow_env import airflow_command, build_env, migrate, migrated_home
 from airflow_stack import AirflowStack
 from sandbox_process import API_KEY, SandboxProcess
 
+from airflow_provider_bland.hooks.form import CONN_FIELDS
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE_DAGS = {path.stem for path in (ROOT / "example_dags").glob("bland_*.py")}
 
@@ -56,7 +58,7 @@ def test_the_form_asks_for_what_the_hook_reads_and_hides_secrets(airflow_stack: 
     assert standard["host"]["placeholder"] == "https://api.bland.ai"
     assert {name for name, field in standard.items() if field and field["hidden"]} >= {"login", "port", "url_schema"}
     fields: dict[str, Any] = form["extra_fields"]
-    assert set(fields) == {"encrypted_key", "webhook_secret", "connect_timeout", "read_timeout"}
+    assert set(fields) == set(CONN_FIELDS) >= {"encrypted_key", "webhook_secret", "connect_timeout", "read_timeout"}
     formats = {name: field["schema"].get("format") for name, field in fields.items()}
     assert formats["encrypted_key"] == formats["webhook_secret"] == "password"
     assert fields["read_timeout"]["schema"]["type"] == ["number", "null"]

@@ -91,7 +91,7 @@ def test_pip_learns_what_it_needs(metadata: Message, names: set[str], info: str)
     required = metadata.get_all("Requires-Dist", [])
     always = {line.split(">=")[0] for line in required if "extra ==" not in line}
     assert always == {
-        "apache-airflow", "pendulum", "phonenumbers", "requests", "urllib3",
+        "apache-airflow", "asgiref", "fsspec", "jinja2", "pendulum", "phonenumbers", "requests", "urllib3",
     }  # fmt: skip
     assert {"sandbox", "dev"} <= set(metadata.get_all("Provides-Extra", []))
 
