@@ -61,9 +61,11 @@ class Attempt:
         self._room = request.most_bytes + HEADER_ROOM
         self._aborted = False
 
-    def start(self) -> None:
-        """The clock runs from now."""
-        self._deadline = min(time.monotonic() + CONNECT_STEPS * self.connect_timeout, self._until)
+    def start(self) -> bool:
+        """Let the clock run from now; whether there is any time at all."""
+        now = time.monotonic()
+        self._deadline = min(now + CONNECT_STEPS * self.connect_timeout, self._until)
+        return now < self._deadline
 
     def begin(self) -> None:
         """The first byte is about to leave."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, Final
 
 from airflow_provider_bland.api.bodies import NOT_JSON, parsed
@@ -23,7 +24,7 @@ from airflow_provider_bland.api.errors import (
     BlandRateLimitError,
     BlandRequestError,
 )
-from airflow_provider_bland.api.phone import mask_numbers_in
+from airflow_provider_bland.api.text import clean
 
 MAX_MESSAGE_LENGTH: Final = 500
 MAX_MESSAGES: Final = 8
@@ -34,7 +35,7 @@ MAX_RETRY_AFTER: Final = 86_400.0
 _READ_LENGTH: Final = 4 * MAX_MESSAGE_LENGTH
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reply:
     """
     An HTTP reply as plain data.
@@ -48,6 +49,16 @@ class Reply:
     body: Any = NOT_JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     flaw: str = ""
+
+    @cached_property
+    def messages(self) -> tuple[str, ...]:
+        """What :func:`messages_of` finds in the body; looked for once, as that may take a while."""
+        return messages_of(self.body)
+
+    @cached_property
+    def code(self) -> str | None:
+        """What :func:`code_of` finds in the body."""
+        return code_of(self.body)
 
     @classmethod
     def parse(
@@ -63,7 +74,11 @@ class Reply:
         body, flaw = parsed(content, secrets=secrets, gently=gently)
         if status == 204 and not content.strip():
             body, flaw = None, ""
-        return cls(status, body, {name.lower(): value for name, value in headers.items()}, flaw)
+        reply = cls(status, body, {name.lower(): value for name, value in headers.items()}, flaw)
+        # In this thread, which may not be the event loop's.
+        if status >= 300 or is_error_body(body):
+            _ = reply.messages, reply.code
+        return reply
 
 
 def messages_of(body: Any) -> tuple[str, ...]:
@@ -80,12 +95,11 @@ def messages_of(body: Any) -> tuple[str, ...]:
         if len(found) + len(repetition) >= MAX_MESSAGES:
             more += 1
             continue
-        text = " ".join(text[:_READ_LENGTH].split())
+        text = clean(" ".join(text[:_READ_LENGTH].split()), limit=MAX_MESSAGE_LENGTH)
         # The newer wording repeats the entries of "errors" inside "message"; keep the readable ones.
         kept = repetition if text.startswith("Invalid parameters. Error: [") else found
         if text:
-            # Masked before it is cut, which might leave a part that does not look like a number any more.
-            kept[mask_numbers_in(text)[:MAX_MESSAGE_LENGTH]] = None
+            kept[text] = None
     if len(found) > 1 and (code := code_of(body)):
         # {"error": "SOME_CODE", "details": "..."}: the code is told by code_of.
         found.pop(code, None)
@@ -112,7 +126,7 @@ def _texts(body: Any) -> Iterator[str]:
 def code_of(body: Any) -> str | None:
     """Bland's machine-readable code: ``code``, ``errors[0].error``, or an upper-case ``error``."""
     found = _code_in(body)
-    return mask_numbers_in(" ".join(found[:_READ_LENGTH].split()))[:MAX_CODE_LENGTH] or None if found else None
+    return clean(" ".join(found[:_READ_LENGTH].split()), limit=MAX_CODE_LENGTH) or None if found else None
 
 
 def _code_in(body: Any) -> str | None:
@@ -180,7 +194,7 @@ _SERVER_FAULT: Final = re.compile(r"unable to queue call|unable to save request 
 
 def hides_server_fault(reply: Reply) -> bool:
     """Whether a reply that reads as a refusal, or even as a success, tells of a fault of the server's."""
-    text = " ".join(messages_of(reply.body))
+    text = " ".join(reply.messages)
     return bool(_SERVER_FAULT.search(text)) or (
         # Some errors come inside a 200; the stop endpoint says this of a server fault.
         reply.status < 400 and is_error_body(reply.body) and text.rstrip(".").lower() == "internal server error"
@@ -189,7 +203,7 @@ def hides_server_fault(reply: Reply) -> bool:
 
 def is_wrong_encrypted_key(reply: Reply) -> bool:
     """Bland answers a wrong ``encrypted_key`` with HTTP 500, although it will never get better."""
-    return bool(_ENCRYPTED_KEY.search(" ".join(messages_of(reply.body))))
+    return bool(_ENCRYPTED_KEY.search(" ".join(reply.messages)))
 
 
 def error_of(reply: Reply, what: str) -> BlandError:
@@ -199,8 +213,7 @@ def error_of(reply: Reply, what: str) -> BlandError:
     :param reply: the reply, already known to be an error.
     :param what: the request for the message, such as ``POST /v1/calls`` (never with a query: it may hold a number).
     """
-    messages = messages_of(reply.body)
-    code = code_of(reply.body)
+    messages, code = reply.messages, reply.code
     text = " ".join(messages)
     status = reply.status
     kind: type[BlandError] = BlandRequestError

@@ -181,12 +181,11 @@ def _unserved(request: BlandRequest, kind: Kind, outcome: Reply | Failure) -> Bl
         return BlandServerError(f"Bland's reply to {request} cannot be right: {detail}.", status_code=status)
     if _is_foreign(outcome):
         return BlandServerError(f"{detail} to {request}. Check the connection's base URL.", status_code=status)
-    refused = error_of(outcome, str(request))
     return BlandServerError(
         f"Bland could not handle {request}: {detail} (HTTP {status}).",
         status_code=status,
-        messages=refused.messages,
-        code=refused.code,
+        messages=outcome.messages,
+        code=outcome.code,
     )
 
 
@@ -212,7 +211,7 @@ def _detail(request: BlandRequest, kind: Kind, outcome: Reply | Failure) -> str:
         return _in_between(outcome)
     if kind is Kind.CONTRADICTORY:
         return _contradiction(request, outcome)
-    words = "; ".join(error_of(outcome, str(request)).messages)[:1000]
+    words = "; ".join(outcome.messages)[:1000]
     if words:
         return words
     if kind is Kind.REDIRECTED:
@@ -225,7 +224,7 @@ def _contradiction(request: BlandRequest, outcome: Reply) -> str:
     if request.call_id is not None and call_id_of(outcome.body) is not None:
         return "it is about another call than was asked for"
     if is_error_body(outcome.body):
-        words = "; ".join(error_of(outcome, str(request)).messages)[:1000]
+        words = "; ".join(outcome.messages)[:1000]
         return f"it says that it failed, and yet what came of it ({words or 'no reason is given'})"
     return "it is not what Bland documents"
 

@@ -78,10 +78,11 @@ class _Sender:
             environment = self._environment_of(prepared.url)
         except Exception as error:  # noqa: BLE001 - of whatever type: no connection has been touched
             return unsendable(error)
+        if not attempt.start():
+            return Failure(FailureKind.NOT_SENT, "there was no time left for it", False)
         token = current.set(attempt)
         response: Any = None
         try:
-            attempt.start()
             timeout = (attempt.connect_timeout, attempt.read_timeout)
             # Redirects are not followed: they would carry the key elsewhere, and turn a POST into a GET.
             response = self._adapter.send(prepared, stream=True, timeout=timeout, **environment)

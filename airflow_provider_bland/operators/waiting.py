@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 # Airflow's own timeout of a deferral is only a net below the trigger's deadline, for when no triggerer runs.
 _DEFERRAL_MARGIN: Final = timedelta(seconds=60)
+# However slowly Bland answers: what the last look before the deadline may take, and hanging up after it.
+_LAST_LOOK: Final = 2.0
+_STOPPING: Final = 60.0
 # Bland's clock and ours differ, and a call may end as soon as it begins.
 _BEFORE_START: Final = 60.0
 
@@ -128,7 +131,8 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
             pause(min(self._look_from(), deadline) - time.time(), self._raise_if_killed)
             while True:
                 pause(min(self.poll_interval, deadline - time.time()), self._raise_if_killed)
-                details = self._look(call_id, watch, sight)
+                with self.hook.within(max(_LAST_LOOK, deadline - time.time())):
+                    details = self._look(call_id, watch, sight)
                 if details is not None:
                     return details
                 if time.time() >= deadline:
@@ -337,9 +341,10 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
             )
         StopNote(context).write(call_id)
         try:
-            if not self.hook.stop_call(call_id)["stopped"]:
-                StopNote(context).write(None)
-                return self._conclude(context, self.hook.get_call(call_id))
+            with self.hook.within(_STOPPING):
+                if not self.hook.stop_call(call_id)["stopped"]:
+                    StopNote(context).write(None)
+                    return self._conclude(context, self.hook.get_call(call_id))
         except BlandError as error:
             raise BlandCallStillActiveError(
                 f"Call {call_id} did not end in time and could not be stopped: {error}{blind} A retry will look at it "
@@ -364,6 +369,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
             return
         StopNote(context).write(call_id)
         try:
-            self.hook.stop_call(call_id)
+            with self.hook.within(_STOPPING):
+                self.hook.stop_call(call_id)
         except BlandError as error:
             self.log.warning("Call %s could not be stopped: %s Stop it in Bland's dashboard.", call_id, error)

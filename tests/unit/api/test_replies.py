@@ -353,3 +353,28 @@ def test_no_body_breaks_the_reading(status: int, body: Any) -> None:
     assert all(isinstance(message, str) and 0 < len(message) <= MAX_MESSAGE_LENGTH for message in error.messages)
     assert is_error_body(body) in (True, False)
     assert hides_server_fault(reply) in (True, False)
+
+
+def test_what_a_server_writes_cannot_write_into_our_logs() -> None:
+    body = {"message": "no\r\n2026 CRITICAL\x1b[2J all is lost \x00\u202e", "code": "X\nY +14155550100 \x1b[1m"}
+    error = error_of(Reply(400, body), "GET /v1/calls")
+    for text in (str(error), *error.messages, error.code or ""):
+        assert text.isprintable()
+        assert "415555" not in text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "1e400",
+        "9" * 400,
+        "-1e400",
+        "Fri, 31 Dec 9999 23:59:59 -9999",
+        "Sat, 31 Jan 2026 09:01:00 +99999999999",
+        "0x10",
+        "٣",
+    ],
+)
+def test_no_wait_overflows(header: str) -> None:
+    seconds = retry_after_of({"retry-after": header}, NOW)
+    assert seconds is None or 0 <= seconds <= 86_400
