@@ -7,21 +7,27 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from airflow_provider_bland.api import clock
+from airflow_provider_bland.api.checks import boolean, checked
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
+from airflow_provider_bland.campaigns.buckets import Bucket
+from airflow_provider_bland.campaigns.progress import line_of, progress_of
 from airflow_provider_bland.campaigns.reactions import check_opt_out, check_path
+from airflow_provider_bland.campaigns.rules import Rules
+from airflow_provider_bland.exceptions import BlandCampaignFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.halting import HaltsOnKill
 from airflow_provider_bland.operators.policy import Policy
 from airflow_provider_bland.tasks.arguments import one_of, seconds
-from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.failures import TaskDeferralError, TaskDeferralTimeout, as_task_error
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.deciding import Decision
     from airflow_provider_bland.operators.conducting import Conductor
+    from airflow_provider_bland.operators.planning import Opening
     from airflow_provider_bland.tasks.sdk import Context
 
 
@@ -86,8 +92,12 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
     :param finish_by: nobody is rung at or after this moment; aware datetime or string. Default: seven days after the
         campaign has begun. Templated.
     :param results_format: ``jsonl``, ``csv`` or ``parquet``. Templated.
+    :param fail_when: bucket to the share of rows above which the task fails, such as ``{"failed": 0.2}``. The campaign
+        is over then as ever, and its results are there. Default: none.
     :param dispatch: ``calls`` places each call by itself; ``batches`` hands waves over to Bland.
-    :param dry_run: everything but ringing.
+    :param dry_run: everything but ringing: the same table with who would be rung when, and who not and why. Templated.
+        The result is ``{"rows", "would_ring", "buckets", "first_ring", "last_ring", "latest_finish", "most_usd",
+        "summary", "results", "manifest"}``.
     :param stop_on_kill: what a user's kill does: ``all`` hangs up on everybody, ``queued`` lets conversations end,
         ``none`` leaves all calls alone.
     :param on_existing: for a cleared task whose campaign had finished: ``reuse`` returns its result, ``again`` begins
@@ -138,6 +148,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         stop_when: FailureRate | None = None,
         finish_by: str | datetime | None = None,
         results_format: str = "jsonl",
+        fail_when: Mapping[str, float] | None = None,
         dispatch: str = "calls",
         dry_run: bool | str = False,
         stop_on_kill: str = "all",
@@ -153,7 +164,6 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         super().__init__(**kwargs)
         self.recipients = _Rows(recipients) if isinstance(recipients, list | tuple) else recipients
         self.call = call
-        self.calling_hours = CallingHours.of(calling_hours)
         self.results_path = results_path
         self.number_column = number_column
         self.key_column = key_column
@@ -169,15 +179,15 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         self.suppression_out = suppression_out
         self.opt_out_to_bland = opt_out_to_bland
         self.history = history
-        self.contact_limits = tuple(contact_limits)
-        self.redial = dict(redial or {})
-        self.max_attempts = max_attempts
-        self.budget = budget
-        self.pacing = pacing or Pacing()
-        self.stop_when = stop_when
+        # What is no template is refused when the DAG is parsed.
+        self.rules = Rules(
+            hours=CallingHours.of(calling_hours), started=clock.utcnow(), max_attempts=max_attempts,
+            redial=redial or {}, contact_limits=tuple(contact_limits), budget=budget, pacing=pacing or Pacing(),
+            stop_when=stop_when, dispatch=one_of("dispatch", dispatch, "calls", "batches"),  # type: ignore[arg-type]
+        )  # fmt: skip
         self.finish_by = finish_by
         self.results_format = results_format
-        self.dispatch = one_of("dispatch", dispatch, "calls", "batches")
+        self.fail_when = _checked_shares(fail_when)
         self.only_plan = dry_run
         self.stop_on_kill = one_of("stop_on_kill", stop_on_kill, "all", "queued", "none")
         self.on_existing = one_of("on_existing", on_existing, "reuse", "again")
@@ -191,6 +201,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         self.deferrable = deferrable
         self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
         self.bland_conn_id = bland_conn_id
+        self._progress: dict[str, Any] = {}
 
     def _do_render_template_fields(self, parent: Any, template_fields: Iterable[str], *args: Any, **kw: Any) -> None:
         # A row's text is never rendered: whoever wrote it is not the author of the DAG. Nor are rows kept with the
@@ -242,19 +253,73 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         # Fails early on a connection that cannot work; and Airflow is not asked again while the task is idle.
         self.hook.settings  # noqa: B018
         opening = Opening(self, context)
-        self._conductor = conductor = opening.conductor()
+        if checked("dry_run", boolean, self.only_plan):
+            return self._preview(opening)
+        conductor = opening.conductor()
         if conductor is None:
-            return result_of(opening.manifest)
+            self.log.info("This campaign has finished, and its result is returned. Nobody is rung.")
+            return self._judged(context, result_of(opening.manifest))
         while True:
             self.raise_if_killed()
             with self.idle():
                 decision = conductor.go_on(over)
             self.raise_if_killed()
+            self._report(context, conductor, decision)
             if decision.done or conductor.fatal is not None:
-                return finish(conductor, opening.folder, self.results_format)
+                return self._judged(context, finish(conductor, opening.folder, self.results_format))
             self._defer(conductor, decision)
             self._wait(conductor, decision)
             over = None
+
+    def _preview(self, opening: Opening) -> dict[str, Any]:
+        result = opening.preview()
+        self.log.info("Nobody was rung (dry_run). %s", result["summary"])
+        return result
+
+    def begin_conducting(self, conductor: Conductor) -> None:
+        """From now on there is something to stop on a kill, and to close."""
+        self._conductor = conductor
+
+    def _report(self, context: Context, conductor: Conductor, decision: Decision) -> None:
+        """One line in the log, and the same as the XCom ``progress``."""
+        for note in conductor.notes:
+            self.log.warning("%s", note)
+        conductor.notes.clear()
+        progress = progress_of(conductor.plan, clock.now(), conductor.wake_at(decision), decision.why)
+        if progress != self._progress:
+            self.log.info("%s", line_of(progress))
+            context["ti"].xcom_push(key="progress", value=progress)
+            self._progress = progress
+
+    def _judged(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        """
+        The result, unless it is one that fails the task.
+
+        :raises BlandCampaignFailedError: if a bucket holds more than its share.
+        """
+        for bucket, share in self.fail_when.items():
+            found = result["buckets"].get(bucket, 0)
+            if found > share * result["rows"]:
+                context["ti"].xcom_push(key="result", value=result)
+                raise BlandCampaignFailedError(
+                    f"{found} of {result['rows']} rows ended as {bucket}, more than fail_when allows ({share:.0%}). "
+                    f"The campaign is over, and its results are in {result['results']}. Neither a retry nor a clear "
+                    "rings anybody again."
+                )
+        return result
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on when Airflow itself ends the deferral, because the trigger broke: then wait on the worker."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralTimeout, TaskDeferralError) as error:
+            self.log.warning(
+                "The trigger that waited for the campaign broke (%s); its log says why. The campaign goes on, and "
+                "waits on the worker from now on.",
+                error,
+            )
+            self.deferrable = False
+            return self._carry_on(context, None)
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -289,3 +354,15 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
             wait = min(wait, left) if conductor.live or conductor.dispatch.batches else left
         with self.idle():
             pause(wait, self.raise_if_killed)
+
+
+def _checked_shares(fail_when: Any) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for bucket, share in (fail_when or {}).items():
+        known = [str(one) for one in Bucket]
+        if bucket not in known:
+            raise BlandValidationError("fail_when", f"{bucket!r} is no bucket. Known: {', '.join(known)}.")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+            raise BlandValidationError("fail_when", f"needs a share from 0 to below 1 for {bucket!r}, not {share!r}.")
+        found[str(bucket)] = float(share)
+    return found

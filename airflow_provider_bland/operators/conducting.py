@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -56,6 +57,7 @@ class Conductor:
     :param lists: who must not be rung, and who was rung by others.
     :param policy: what else the user decided.
     :param killed: whether the task has been killed.
+    :param is_preview: nobody is rung, and nothing is counted.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Conductor:
         policy: Policy,
         log: Any,
         killed: Callable[[], bool],
+        *,
+        is_preview: bool = False,
     ) -> None:
         self.ledger = ledger
         self.rules = rules
@@ -79,6 +83,7 @@ class Conductor:
         self.policy = policy
         self.log = log
         self.killed = killed
+        self._is_preview = is_preview
         self._pages = _LedgerPages(ledger)
         self._many: ManyCalls | None = None
         self.plan = Plan(rules, self._pages)
@@ -134,6 +139,11 @@ class Conductor:
             }
         )
         self.is_dirty = False
+
+    def plan_again(self) -> Plan:
+        """A copy of the plan."""
+        self.store_pages()
+        return Plan.load(self.rules, json.loads(json.dumps(self.plan.head())), self._pages)
 
     def load(self, *, forgive: bool = False) -> None:
         """
@@ -195,7 +205,7 @@ class Conductor:
     def end(self, ended: Ended) -> None:
         """Somebody about whom nothing more will happen."""
         self.results.add(result_row(ended, str(self.rules.hours)))
-        if not ended.recipient.attempts:
+        if not ended.recipient.attempts and not self._is_preview:
             metrics.recipients_skipped(str(ended.bucket))
 
     def placed(self, count: int) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -70,19 +74,28 @@ class Suppression:
         found.add(self._numbers)
         for path in self._paths:
             for file in _files_of(path, "suppression"):
-                for number, row in enumerate(_rows_of(file)):
-                    if not number:
-                        # A list without a head begins with a number.
-                        found.add(row)
-                    found.add(self._cells(row))
+                found.add(self._cells_of(file))
         return found
 
-    def _cells(self, row: Mapping[str, Any]) -> Iterable[Any]:
-        names = {str(name).strip().lower(): name for name in row}
-        for wanted in (self._number_column.lower(), *_COLUMNS):
-            if wanted in names:
-                return (row[names[wanted]],)
-        return row.values()
+    def _cells_of(self, file: ObjectStoragePath) -> Iterator[Any]:
+        if file.name.endswith((".csv", ".csv.gz", ".txt")):
+            # Not as a table: many such lists have no head, and begin with a number.
+            lines = _lines_of(file)
+            head = next(lines, [])
+            yield from head
+            column = self._column_of(head)
+            for line in lines:
+                yield from line if column is None else line[column : column + 1]
+            return
+        for row in read_rows(file, argument="suppression"):
+            names = list(row)
+            column = self._column_of(names)
+            yield from row.values() if column is None else (row[names[column]],)
+
+    def _column_of(self, names: Iterable[Any]) -> int | None:
+        """Where the numbers are, if a column says so; else every cell counts."""
+        known = [str(name).strip().lower() for name in names]
+        return next((known.index(name) for name in (self._number_column.lower(), *_COLUMNS) if name in known), None)
 
 
 class History:
@@ -277,9 +290,18 @@ def _files_of(path: ObjectStoragePath, argument: str) -> list[ObjectStoragePath]
     return [path / name for name in files.list_files(path) if name.endswith(_TABLES)]
 
 
-def _rows_of(file: ObjectStoragePath) -> Iterator[dict[str, Any]]:
-    file_format = "csv" if file.name.endswith(".txt") else None
-    yield from read_rows(file, argument="suppression", file_format=file_format)
+def _lines_of(file: ObjectStoragePath) -> Iterator[list[str]]:
+    try:
+        with files.filesystem(file, "suppression").open(file.path, "rb") as raw:
+            unpacked: Any = gzip.GzipFile(fileobj=raw) if file.name.endswith(".gz") else raw
+            text = io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
+            first = text.readline()
+            delimiter = max(",;\t", key=first.count)
+            yield from csv.reader(itertools.chain([first], text), delimiter=delimiter)
+    except FileNotFoundError:
+        raise BlandValidationError("suppression", f"there is no file {file}. An empty list is a file, too.") from None
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise BlandValidationError("suppression", f"{file} cannot be read: {error}.") from None
 
 
 def _results_below(path: ObjectStoragePath) -> list[ObjectStoragePath]:

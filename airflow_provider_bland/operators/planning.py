@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -28,6 +30,7 @@ from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder
 from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.store import CampaignPointer
+from airflow_provider_bland.tasks.tables import require_format
 
 if TYPE_CHECKING:
     from airflow_provider_bland.operators.campaigns import CallCampaignOperator
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 LEDGER: Final = "_campaign"
 """Folder of the ledger, beside the results."""
+PROBE: Final = "probe"
 _ROWS_BETWEEN: Final = 2000
 
 
@@ -51,6 +55,7 @@ class Opening:
         self._context = context
         self._ti = context["ti"]
         self.template = CallTemplate(operator.call, operator.columns, operator.variables)
+        require_format("results_format", operator.results_format)
         self._base = files.storage_path("results_path", operator.results_path)
         self._pointer = CampaignPointer(context)
         self._max_tries = int(getattr(self._ti, "max_tries", 0) or 0)
@@ -74,20 +79,19 @@ class Opening:
         self.folder = self.folder_of(round_)
         started = clock.utcnow() if found is None else datetime.fromisoformat(found["started"])
         ledger = self._ledger_of(round_)
-        identity = Identity(
-            key=campaign_key(self._ti, round_), dag_id=self._ti.dag_id, run_id=self._ti.run_id,
-            task_id=self._ti.task_id, map_index=-1 if self._ti.map_index is None else self._ti.map_index,
-            try_number=self._ti.try_number,
-        )  # fmt: skip
+        identity = self._identity(round_)
         operator = self._operator
         conductor = Conductor(
             ledger, self._rules(started), self.template, identity, operator.hook,
             self._lists(round_, identity.key), operator.policy, operator.log, operator.is_killed,
         )  # fmt: skip
+        operator.begin_conducting(conductor)
         if found is not None:
             conductor.load(forgive=cleared)
             return conductor
+        self._require_writable()
         self._plan(conductor, started)
+        conductor.save()
         ledger.begin(
             {
                 "key": identity.key, "dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id,
@@ -96,6 +100,41 @@ class Opening:
         )  # fmt: skip
         self._pointer.save({"campaign": identity.key, "path": str(self._base), "round": round_})
         return conductor
+
+    def preview(self) -> dict[str, Any]:
+        """Everything but ringing; nothing of it is kept but the table."""
+        from airflow_provider_bland.operators.previewing import preview
+
+        operator, started = self._operator, clock.utcnow()
+        with tempfile.TemporaryDirectory(prefix="bland-preview-") as folder:
+            ledger = Ledger(StorageFolder(files.storage_path("results_path", folder)), secrets.token_hex(4))
+            identity = self._identity(self._last_round())
+            conductor = Conductor(
+                ledger, self._rules(started), self.template, identity, operator.hook, self._lists(0, identity.key),
+                operator.policy, operator.log, operator.is_killed, is_preview=True,
+            )  # fmt: skip
+            self._require_writable()
+            self._plan(conductor, started)
+            copy = conductor.plan_again()
+            return preview(conductor, lambda: copy, self._base, operator.results_format)
+
+    def _require_writable(self) -> None:
+        """Nobody is rung whose ring could not be written down."""
+        folder = StorageFolder(self.folder / LEDGER)
+        try:
+            folder.write(PROBE, b"")
+            folder.remove(PROBE)
+        except (OSError, ValueError) as error:
+            raise BlandValidationError(
+                "results_path", f"{self.folder} cannot be written to: {error}. Nobody was rung."
+            ) from None
+
+    def _identity(self, round_: int) -> Identity:
+        return Identity(
+            key=campaign_key(self._ti, round_), dag_id=self._ti.dag_id, run_id=self._ti.run_id,
+            task_id=self._ti.task_id, map_index=-1 if self._ti.map_index is None else self._ti.map_index,
+            try_number=self._ti.try_number,
+        )  # fmt: skip
 
     # --- whose ledger it is ---------------------------------------------------------------------------------------
 
@@ -142,7 +181,7 @@ class Opening:
         history = [*listed("history", operator.history), *(self.folder_of(one) for one in range(round_))]
         return Lists(
             Suppression(operator.suppression, operator.number_column, operator.region),
-            History(history, operator.contact_limits), key,
+            History(history, operator.rules.contact_limits), key,
             Forbidden(
                 operator.suppression_out, key,
                 operator.hook.add_do_not_call if operator.opt_out_to_bland else None,
@@ -160,17 +199,12 @@ class Opening:
             except ValueError as error:
                 raise BlandValidationError("finish_by", str(error)) from None
         duration = self.template.max_duration
-        return Rules(
-            hours=operator.calling_hours, started=started, finish_by=finish_by, max_attempts=operator.max_attempts,
-            redial=operator.redial, contact_limits=operator.contact_limits, budget=operator.budget,
-            pacing=operator.pacing, stop_when=operator.stop_when,
-            dispatch=cast(Literal["calls", "batches"], operator.dispatch),
-            **({} if duration is None else {"max_duration": duration}),
-        )  # fmt: skip
+        more: dict[str, Any] = {} if duration is None else {"max_duration": duration}
+        return replace(operator.rules, started=started, finish_by=finish_by, **more)
 
     def _plan(self, conductor: Conductor, started: datetime) -> None:
         operator, template = self._operator, self.template
-        operator.calling_hours.check(started)
+        operator.rules.hours.check(started)
         conductor.begin()
         reading = Reading(
             number_column=operator.number_column, key_column=operator.key_column,
@@ -201,7 +235,6 @@ class Opening:
                 operator.raise_if_killed()
         planner.finish()
         template.check_variables(columns)
-        conductor.save()
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         source = self._operator.rows_of(self._context)
@@ -210,13 +243,16 @@ class Opening:
             raise BlandValidationError(
                 "recipients", f"must be rows (dicts) or a path to them, not {type(source).__name__}."
             )
-        rows = read_rows(files.storage_path("recipients", source), argument="recipients") if isinstance(
-            source, str
-        ) else source  # fmt: skip
-        for place, row in enumerate(rows):
-            if not isinstance(row, Mapping):
-                raise BlandValidationError("recipients", f"row {place} is {type(row).__name__}, not a dict.")
-            yield row
+        rows = source
+        if isinstance(source, str):
+            rows = read_rows(files.storage_path("recipients", source), argument="recipients")
+        try:
+            for place, row in enumerate(rows):
+                if not isinstance(row, Mapping):
+                    raise BlandValidationError("recipients", f"row {place} is {type(row).__name__}, not a dict.")
+                yield row
+        except OSError as error:
+            raise BlandValidationError("recipients", f"cannot be read: {error}. Nobody was rung.") from None
 
 
 def campaign_key(ti: Any, round_: int) -> str:

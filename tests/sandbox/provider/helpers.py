@@ -170,6 +170,10 @@ class Control:
         """Say who answers, and when."""
         self._ask("POST", "callees", {"callees": list(callees)})
 
+    def calls(self) -> list[dict[str, Any]]:
+        """All calls, oldest first."""
+        return list(self._ask("GET", "calls")["calls"])
+
     def live_calls(self) -> list[dict[str, Any]]:
         return list(self._ask("GET", "calls", live="true")["calls"])
 
