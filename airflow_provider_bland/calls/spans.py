@@ -23,9 +23,9 @@ class Span:
     end: datetime
 
     def __post_init__(self) -> None:
-        """Bring both ends to UTC."""
-        object.__setattr__(self, "start", self.start.astimezone(UTC))
-        object.__setattr__(self, "end", self.end.astimezone(UTC))
+        """Bring both ends to UTC, and to plain datetimes: pendulum's count otherwise."""
+        object.__setattr__(self, "start", _plain(self.start))
+        object.__setattr__(self, "end", _plain(self.end))
 
     def __contains__(self, moment: datetime) -> bool:
         return self.start <= moment < self.end
@@ -84,6 +84,11 @@ class Span:
             end = min(self.end, midnight + ((begin - midnight) // step + 1) * step)
             yield Span(begin, end)
             begin = end
+
+
+def _plain(moment: datetime) -> datetime:
+    found = moment.astimezone(UTC)
+    return datetime.combine(date(found.year, found.month, found.day), found.time(), UTC)
 
 
 def _compact(moment: datetime) -> str:

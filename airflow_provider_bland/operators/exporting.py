@@ -48,6 +48,7 @@ class Counts:
     requests: int = 0
     days: set[date] = field(default_factory=set)
     files: list[str] = field(default_factory=list)
+    late_files: list[str] = field(default_factory=list)
 
 
 class Exporter:
@@ -137,8 +138,7 @@ class Exporter:
                 self._save_progress(done)
             self._written.append(piece)
             self._counts.calls += part.rows
-            for table, about in part.about["files"].items():
-                self._counts.files.append(str(self._files.directory(table, day.start.date()) / about["name"]))
+            self._counts.files += self._files.paths(part)
             self._counts.turns += int(part.about["files"].get("call_turns", {}).get("rows", 0))
         self._files.prune(whole, pieces)
         self._counts.days.add(day.start.date())
@@ -226,7 +226,9 @@ class Exporter:
             changes = self._changes(part, call_ids, wanted, listed, merged)
             # Before it is done: a later try could not see any more that it was us.
             self._save_progress(done)
-            if (changes or self._files.is_stale(part)) and self._files.merge(part.span, changes) is not None:
+            if changes or self._files.is_stale(part):
+                now = self._files.merge(part.span, changes)
+                self._counts.late_files += self._files.paths(now) if now else []
                 self._counts.days.add(part.span.start.date())
 
     def _save_progress(self, done: set[str]) -> None:

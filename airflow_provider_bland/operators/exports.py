@@ -46,9 +46,9 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
     whole or not there. See ``docs/exports.md`` for the columns, and for what happens to calls that end, settle or
     change after their range was exported.
 
-    Returns ``{"path", "calls", "turns", "late", "unsettled", "given_up", "gone", "from", "to", "files"}``: how many
-    calls and turns are in the files of this range, how many rows of earlier ranges were brought up to date, how many
-    calls later runs will look at again.
+    Returns ``{"path", "from", "to", "calls", "turns", "late", "unsettled", "given_up", "gone", "partitions", "files",
+    "late_files"}``: how many calls and turns are in the files of this range, how many rows of earlier ranges were
+    brought up to date, how many calls later runs will look at again; which days have changed, and which files.
 
     :param path: directory for this export alone: an ``ObjectStoragePath``, a URL such as ``s3://my_conn@bucket/calls``,
         or an absolute local path. Templated.
@@ -138,7 +138,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
             "not final yet.",
             counts.calls, span.start, span.end, partitions.root, counts.late, exporter.open,
         )  # fmt: skip
-        _tell_assets(context, self.outlets, {name: value for name, value in result.items() if name != "files"})
+        _tell_assets(context, self.outlets, {name: value for name, value in result.items() if "files" not in name})
         return result
 
     def on_kill(self) -> None:
@@ -217,7 +217,9 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
             "unsettled": unsettled,
             "given_up": counts.given_up,
             "gone": counts.gone,
+            "partitions": [day.isoformat() for day in sorted(counts.days)],
             "files": sorted(counts.files),
+            "late_files": sorted(counts.late_files),
         }
 
 

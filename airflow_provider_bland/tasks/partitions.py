@@ -248,6 +248,11 @@ class Partitions:
                 log.info("%s Merging once more.", error)
         return None
 
+    def paths(self, part: Part) -> list[str]:
+        """A part's files, in every table."""
+        day = part.span.start.date()
+        return [str(self.directory(table, day) / about["name"]) for table, about in part.about["files"].items()]
+
     def is_stale(self, part: Part) -> bool:
         """Whether a killed execution has replaced a part's files, and not told so beside them."""
         day = part.span.start.date()

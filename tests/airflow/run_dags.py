@@ -1,5 +1,5 @@
 """
-Runs the DAG of a file through ``dag.test()``, once for each configuration.
+Runs the DAG of a file through ``dag.test()``, once for each configuration; its key ``logical_date`` is the run's.
 
 A process of its own, for Airflow reads its settings when it is imported: ``python run_dags.py OUTPUT FILE CONF...``
 writes to OUTPUT a JSON list with the state, the task instances and the XComs of each run.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,15 @@ def main(output: str, file: str, *confs: str) -> None:
     if bag.import_errors:
         raise ImportError(str(bag.import_errors))
     [dag] = bag.dags.values()
-    reports = [report(dag.test(run_conf=json.loads(conf))) for conf in confs]
+    reports = [report(run(dag, json.loads(conf))) for conf in confs]
     Path(output).write_text(json.dumps(reports, default=str))
+
+
+def run(dag: Any, conf: dict[str, Any]) -> Any:
+    """One run."""
+    moment = conf.pop("logical_date", None)
+    when = {"logical_date": datetime.fromisoformat(moment)} if moment else {}
+    return dag.test(run_conf=conf, **when)
 
 
 def report(run: Any) -> dict[str, Any]:

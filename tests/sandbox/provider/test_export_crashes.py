@@ -93,7 +93,8 @@ def test_killed_at_any_step_and_tried_again_the_files_are_the_same(
             if not name.rsplit("/", 1)[1].startswith("."):
                 assert content.endswith(b"\n") or content == b"", f"step {step} left half of {name}"
         again = runs.hour(9)
-        assert {**again, "path": "", "files": []} == {**result, "path": "", "files": []}, f"step {step}"
+        for name in ("calls", "turns", "late", "unsettled", "partitions"):
+            assert again[name] == result[name], f"step {step}: {name}"
         assert runs.tree() == expected_tree, f"killed at step {step}: {steps[-1]}"
     assert step > 30
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,15 @@ def test_a_span_is_half_open_and_in_utc() -> None:
     assert at("2026-11-25T09:00") in found
     assert at("2026-11-25T09:59:59.999999") in found
     assert at("2026-11-25T10:00") not in found
+
+
+def test_a_span_of_airflows_own_moments_is_cut_like_any_other() -> None:
+    start = pendulum.datetime(2026, 11, 25, 4, 20, tz="America/New_York")
+    found = Span(start, start.add(hours=2))
+    assert found == span("2026-11-25T09:20", "2026-11-25T11:20")
+    assert type(found.start) is type(found.end) is datetime
+    assert len(found.parts()) == 3
+    assert found.grown_over([Span(start.subtract(hours=1), start.add(minutes=1))]).start == at("2026-11-25T08:20")
 
 
 @given(spans)

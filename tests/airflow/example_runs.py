@@ -1,0 +1,63 @@
+"""Runs the example DAGs through ``dag.test()``, in a migrated home without processes, against a sandbox."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_env import migrated_home
+from sandbox_process import SandboxProcess
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
+RUNNER = Path(__file__).with_name("run_dags.py")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a run."""
+
+    state: str
+    tasks: list[dict[str, Any]]
+
+    def states(self) -> dict[str, str]:
+        """State by task id; of mapped tasks the states of all, if they differ."""
+        found: dict[str, set[str]] = {}
+        for task in self.tasks:
+            found.setdefault(task["task_id"], set()).add(str(task["state"]))
+        return {task_id: "/".join(sorted(states)) for task_id, states in found.items()}
+
+    def xcoms(self, task_id: str, key: str = "return_value") -> list[Any]:
+        """One XCom of a task, in the order of its mapped instances."""
+        tasks = sorted((t for t in self.tasks if t["task_id"] == task_id), key=lambda task: int(task["map_index"]))
+        return [task["xcoms"].get(key) for task in tasks]
+
+
+class Examples:
+    """A migrated home without processes, and a sandbox of its own."""
+
+    def __init__(self, home: Path, sandbox: SandboxProcess) -> None:
+        self.sandbox = sandbox
+        self._home = home
+        self._env = migrated_home(home, dags_folder=EXAMPLES, connections={"bland_default": sandbox.connection})
+
+    def run(self, dag_id: str, *confs: dict[str, Any]) -> list[Run]:
+        """Run an example once for each configuration."""
+        output = self._home / f"{dag_id}.json"
+        argv = self._command(output, dag_id, *confs)
+        done = subprocess.run(argv, env=self._env, cwd=self._home, capture_output=True, text=True, check=False)
+        self.log = done.stdout + done.stderr
+        assert done.returncode == 0, self.log[-5000:]
+        return [Run(**report) for report in json.loads(output.read_text())]
+
+    def _command(self, output: Path, dag_id: str, *confs: dict[str, Any]) -> list[str]:
+        return [sys.executable, str(RUNNER), str(output), str(EXAMPLES / f"{dag_id}.py"), *map(json.dumps, confs)]
+
+    def begin(self, dag_id: str, conf: dict[str, Any]) -> subprocess.Popen[bytes]:
+        """Begin a run that is to be killed."""
+        argv = self._command(self._home / "killed.json", dag_id, conf)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(argv, env=self._env, cwd=self._home, start_new_session=True, **quiet)
