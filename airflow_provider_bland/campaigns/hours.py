@@ -42,6 +42,7 @@ class CallingHours:
         dates are as good as that package's.
     :param closed: dates, or pairs of first and last date, that are closed too. Dates or ISO strings.
     :param stop_before: nobody is rung in this time before the hours close, so that a call does not start at the bell.
+    :param origin: name and version of the preset these hours come from; set by :meth:`preset`.
     :raises BlandValidationError: for what cannot be read, and for hours that never open.
     """
 
@@ -49,6 +50,7 @@ class CallingHours:
     holidays: str | Iterable[date | str] | None = None
     closed: Iterable[Any] = ()
     stop_before: timedelta = timedelta(minutes=5)
+    origin: str = field(default="", repr=False, compare=False)
     week: Week = field(init=False, repr=False, compare=False)
     _calendar: HolidayCalendar = field(init=False, repr=False, compare=False)
     _stop: float = field(init=False, repr=False, compare=False)
@@ -85,6 +87,20 @@ class CallingHours:
         return cls({"mon-sun": "00:00-24:00"}, stop_before=timedelta(0))
 
     @classmethod
+    def preset(cls, name: str, **changes: Any) -> CallingHours:
+        """
+        Hours with a name, such as ``"us-federal"`` or ``"us-conservative"``; ``presets.py`` says what each is about.
+
+        :param name: of the preset; with its version (``"us-federal-2026-11"``) it will not change under you.
+        :param changes: arguments of this class that take the place of the preset's. Where that makes the hours wider, a
+            warning is logged.
+        :raises BlandValidationError: for an unknown name or argument.
+        """
+        from airflow_provider_bland.campaigns.presets import preset_hours
+
+        return preset_hours(name, changes)
+
+    @classmethod
     def of(cls, value: Any) -> CallingHours:
         """
         What a user gave as ``calling_hours``: a value of this class, its dict, or ``"always"``.
@@ -112,6 +128,7 @@ class CallingHours:
             else [str(day) for day in self.holidays],
             "closed": [[str(first), str(last)] for first, last in self.closed],
             "stop_before": self.stop_before.total_seconds(),
+            "origin": self.origin,
         }
 
     @classmethod
@@ -121,7 +138,7 @@ class CallingHours:
 
         :raises BlandValidationError: if it is something else.
         """
-        unknown = set(value) - {"days", "holidays", "closed", "stop_before"}
+        unknown = set(value) - {"days", "holidays", "closed", "stop_before", "origin"}
         if unknown or "days" not in value:
             raise BlandValidationError(
                 "calling_hours",
@@ -134,13 +151,14 @@ class CallingHours:
             holidays=value.get("holidays"),
             closed=value.get("closed") or (),
             stop_before=stop if isinstance(stop, timedelta) else timedelta(seconds=stop),
+            origin=str(value.get("origin") or ""),
         )
 
     def __str__(self) -> str:
         days = ", ".join(
             f"{day} {spans if isinstance(spans, str) else ' and '.join(spans)}" for day, spans in self.days.items()
         )
-        return days + self._calendar.described()
+        return days + self._calendar.described() + (f" ({self.origin})" if self.origin else "")
 
     def check(self, now: datetime) -> None:
         """
@@ -149,6 +167,10 @@ class CallingHours:
         :raises BlandValidationError: if ``holidays`` is not installed or knows no such country, and if the hours do not
             open within 400 days.
         """
+        if self.origin:
+            from airflow_provider_bland.campaigns.presets import warn_if_old
+
+            warn_if_old(self.origin, now)
         if self.next_opening(now, "UTC") is None:
             raise BlandValidationError("calling_hours", f"do not open within {_HORIZON_DAYS} days: {self}.")
 
