@@ -139,7 +139,10 @@ def _template_path() -> Path | None:
     """Return where an empty migrated database is kept: in the virtual environment, so it goes away with it."""
     if sys.prefix == sys.base_prefix:
         return None
-    version = importlib.metadata.version("apache-airflow-core")
+    try:
+        version = importlib.metadata.version("apache-airflow-core")
+    except importlib.metadata.PackageNotFoundError:  # Airflow 2
+        version = importlib.metadata.version("apache-airflow")
     return Path(sys.prefix) / "var" / f"airflow-{version}-empty.db"
 
 

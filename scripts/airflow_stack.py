@@ -53,9 +53,10 @@ class TaskProcess:
 
     def kill(self) -> None:
         """SIGKILL the task runner and its children; the supervisor lives and reports the failure at once."""
-        # Airflow makes the task runner the leader of a process group.
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        # Airflow makes the task runner the leader of a process group; 3.0 did not yet.
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError):
+                kill(self.pid, signal.SIGKILL)
         wait_until(lambda: not is_alive(self.pid), 10, f"task process {self.pid} to be gone", interval=0.02)
 
     def kill_with_supervisor(self) -> None:
