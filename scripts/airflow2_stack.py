@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Written for Airflow 2.11, checked where 3.3 is installed.
 """
 A real, private Airflow 2.11: scheduler and triggerer, and the few things tests do to it.
 
