@@ -176,7 +176,7 @@ def create_agent(arguments: Mapping[str, Any]) -> BlandRequest:
 def agent_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The agent in a reply: under ``agent``, or the body itself, should Bland drop the envelope."""
     found = body.get("agent", body)
-    return found if isinstance(found, Mapping) and is_usable_id(found.get("agent_id")) else None
+    return found if _is_agent(found) else None
 
 
 def update_agent(agent_id: str, arguments: Mapping[str, Any], clear: Any = None) -> BlandRequest:
@@ -197,7 +197,11 @@ def authorize_agent(agent_id: str, request_data: Any = None, *, host: Host = Hos
     body = None
     if is_given(request_data):
         body = {"request_data": checks.checked("request_data", checks.json_object, request_data)}
-    return BlandRequest("POST", path, repeatable=True, host=host, body=body, shape_of_success=_has("token"))
+    return BlandRequest("POST", path, repeatable=True, host=host, body=body, shape_of_success=_has_token)
+
+
+def _has_token(body: Any) -> bool:
+    return isinstance(body, Mapping) and isinstance(body.get("token"), str) and bool(body["token"])
 
 
 def delete_agent(agent_id: str) -> BlandRequest:
@@ -208,7 +212,19 @@ def delete_agent(agent_id: str) -> BlandRequest:
 
 def list_agents() -> BlandRequest:
     """``GET /v1/agents`` (docs.bland.ai/api-v1/get/agents)."""
-    return BlandRequest("GET", "/v1/agents", repeatable=True, shape_of_success=_has_list("agents"))
+    return BlandRequest(
+        "GET",
+        "/v1/agents",
+        repeatable=True,
+        shape_of_success=_has_list("agents"),
+        # What has no id cannot be changed, deleted or told from others.
+        tidy=lambda body: {**body, "agents": [agent for agent in body["agents"] if _is_agent(agent)]},
+        most_bytes=CALL_REPLY,
+    )
+
+
+def _is_agent(agent: Any) -> bool:
+    return isinstance(agent, Mapping) and is_usable_id(agent.get("agent_id"))
 
 
 def get_account() -> BlandRequest:

@@ -19,6 +19,7 @@ from airflow_provider_bland.api.errors import (
     BlandNotFoundError,
 )
 from airflow_provider_bland.api.fields import is_given
+from airflow_provider_bland.api.text import clean
 
 T = TypeVar("T")
 Plan = Generator[BlandRequest, Any, T]
@@ -64,7 +65,7 @@ def end_call(call_id: str) -> Plan[dict[str, Any]]:
     for attempt in (1, 2, 3):
         try:
             body = yield endpoints.stop_call(call_id)
-            return {"call_id": call_id, "stopped": True, "message": str(body.get("message", ""))}
+            return {"call_id": call_id, "stopped": True, "message": clean(body.get("message", ""))}
         except (BlandCallNotLiveError, BlandNotFoundError) as error:
             call = yield endpoints.get_call(call_id)
             if is_finished(call):
@@ -72,7 +73,7 @@ def end_call(call_id: str) -> Plan[dict[str, Any]]:
             if attempt == 3:
                 raise BlandError(
                     f"Call {call_id} could not be stopped: Bland says it is not live ({error}), but its details show "
-                    f"queue_status {call.get('queue_status')!r}. Look at it in Bland's dashboard.",
+                    f"queue_status {clean(call.get('queue_status'), limit=40)!r}. Look at it in Bland's dashboard.",
                     status_code=error.status_code,
                     messages=error.messages,
                 ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,7 +71,7 @@ class AgentMethods(HookBase):
         found: list[dict[str, Any]] = []
         for look in range(_AGENT_LOOKS):
             if look:
-                time.sleep(_AGENT_LOOK_DELAY)
+                self.pause(_AGENT_LOOK_DELAY)
             found = [
                 agent
                 for agent in self.list_agents()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS
+from airflow_provider_bland.api.text import clean
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import BlandCallLink
@@ -285,7 +286,7 @@ class StopCallOperator(RendersAsWritten, BaseOperator):
                 if self.call_id:
                     raise BlandValidationError("call_id", "cannot go with all_active=True. Give one of them.")
                 reply = hook.stop_all_calls()
-                self.log.info("Bland is stopping %s active calls.", reply.get("num_calls", "all"))
+                self.log.info("Bland is stopping %s active calls.", clean(reply.get("num_calls", "all"), limit=20))
                 return {"num_calls": reply.get("num_calls"), "message": reply.get("message")}
             if self.call_id is None:
                 raise BlandValidationError("call_id", "is missing. Give the id of a call, or all_active=True.")

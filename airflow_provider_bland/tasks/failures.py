@@ -75,5 +75,17 @@ def failed_for_good(error: BlandError) -> Exception:
 
 @cache
 def _failing(kind: Any) -> type[Exception]:
-    about = {"__doc__": kind.__doc__, "__module__": "airflow_provider_bland.exceptions"}
+    about = {
+        "__doc__": kind.__doc__,
+        "__module__": "airflow_provider_bland.exceptions",
+        # Its class is found nowhere, so it travels between processes as what it was made of.
+        "__reduce__": lambda failure: (_rebuilt, (kind, failure.args, failure.__dict__)),
+    }
     return type(kind.__name__, (kind, AirflowFailException), about)
+
+
+def _rebuilt(kind: type[BlandError], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return failed_for_good(error)

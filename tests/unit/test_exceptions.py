@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+from airflow_provider_bland import exceptions
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 from airflow_provider_bland.tasks.sdk import AirflowFailException
@@ -56,3 +57,24 @@ def test_errors_survive_copies_between_processes(kind: type[errors.BlandError]) 
         assert vars(again) == vars(error)
     refused = errors.BlandValidationError("voice", "must be a string")
     assert vars(pickle.loads(pickle.dumps(refused))) == vars(refused)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, errors.BlandValidationError], ids=lambda kind: kind.__name__)
+def test_errors_that_fail_for_good_survive_them_too(kind: type[errors.BlandError]) -> None:
+    refused = kind is errors.BlandValidationError
+    raised = failed_for_good(errors.BlandValidationError("voice", "must be a string") if refused else make(kind))
+    for again in (pickle.loads(pickle.dumps(raised)), copy.copy(raised), copy.deepcopy(raised)):
+        assert type(again) is type(raised)
+        assert isinstance(again, AirflowFailException)
+        assert vars(again) == vars(raised)
+        assert (str(again), again.args) == (str(raised), raised.args)
+
+
+@pytest.mark.parametrize("name", sorted(set(exceptions.__all__)))
+def test_every_error_that_users_can_catch_travels(name: str) -> None:
+    kind = getattr(exceptions, name)
+    error = kind("voice", "It broke.") if name == "BlandValidationError" else kind("It broke.", status_code=500)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
