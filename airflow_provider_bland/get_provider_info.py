@@ -53,6 +53,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "notifications": ["airflow_provider_bland.notifications.calls.BlandCallNotifier"],
         "task-decorators": [
             {"name": "bland_call", "class-name": "airflow_provider_bland.decorators.calls.bland_call_task"}
         ],

@@ -1,0 +1,1 @@
+"""Notifiers: Airflow tells somebody, by phone."""
