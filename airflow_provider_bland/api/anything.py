@@ -12,6 +12,10 @@ from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT, ROW_BYTES, BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
 
+_SECRETS: Final = frozenset({
+    "token", "access_token", "refresh_token", "session_token", "api_key", "encrypted_key", "secret", "client_secret",
+    "auth_token", "password",
+})  # fmt: skip
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9\-._~$!'()*+,;=:@%]+)+/?", re.ASCII)
 # These answer on a host of their own (docs.bland.ai/api-v1/post/calls-active-stop, .../post/agents-id-authorize).
@@ -140,6 +144,33 @@ def rows_in(reply: Any, place: str | None) -> tuple[list[Any], int | None]:
         raise BlandValidationError("rows", f"the reply has no list {place!r}. Lists it has: {known}.")
     totals = [one.get("total_count") for one in (holder, reply) if isinstance(one, Mapping)]
     return value, next((total for total in totals if isinstance(total, int) and not isinstance(total, bool)), None)
+
+
+def secrets_in(reply: Any, depth: int = 4) -> Iterator[str]:
+    """Values of a reply that are secrets by their names: session tokens, keys."""
+    if depth and isinstance(reply, Mapping):
+        for name, value in reply.items():
+            if isinstance(value, str) and value and str(name).lower() in _SECRETS:
+                yield value
+            else:
+                yield from secrets_in(value, depth - 1)
+    elif depth and isinstance(reply, list):
+        for value in reply[:1000]:
+            yield from secrets_in(value, depth - 1)
+
+
+def without_secrets(reply: Any, depth: int = 4) -> Any:
+    """A reply with ``***`` in the place of its secrets."""
+    if depth and isinstance(reply, Mapping):
+        return {
+            name: "***"
+            if isinstance(value, str) and value and str(name).lower() in _SECRETS
+            else without_secrets(value, depth - 1)
+            for name, value in reply.items()
+        }
+    if depth and isinstance(reply, list):
+        return [without_secrets(value, depth - 1) for value in reply]
+    return reply
 
 
 def _lists_in(reply: Any, prefix: str = "") -> Iterator[str]:

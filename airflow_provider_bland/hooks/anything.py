@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_bland.api import checks
-from airflow_provider_bland.api.anything import any_request, rows_in
+from airflow_provider_bland.api.anything import any_request, rows_in, secrets_in
 from airflow_provider_bland.api.paging import Page, pages_of
 from airflow_provider_bland.hooks.base import HookBase
+from airflow_provider_bland.tasks.sdk import mask_secret
 
 
 class AnyMethods(HookBase):
@@ -34,11 +35,14 @@ class AnyMethods(HookBase):
         :param body: anything JSON can carry.
         :param repeatable: whether doing it twice is harmless, so that it is repeated when its reply is lost. By default
             only ``GET`` is.
-        :return: the body of the reply; ``None`` if it has none.
+        :return: the body of the reply; ``None`` if it has none. Tokens and keys in it are masked in logs.
         :raises BlandValidationError: before anything is sent; names the argument.
         :raises BlandAmbiguousError: the reply to what is not repeatable was lost. Do not simply repeat.
         """
-        return self._send(any_request(method, path, query=query, body=body, repeatable=repeatable))
+        reply = self._send(any_request(method, path, query=query, body=body, repeatable=repeatable))
+        for secret in secrets_in(reply):
+            mask_secret(secret)
+        return reply
 
     def pages(
         self,

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from airflow_provider_bland.api.anything import any_request, dials
+from airflow_provider_bland.api.anything import any_request, dials, secrets_in, without_secrets
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
-from airflow_provider_bland.tasks.sdk import BaseOperator, determine_kwargs
+from airflow_provider_bland.tasks.sdk import BaseOperator, determine_kwargs, mask_secret
 from airflow_provider_bland.tasks.store import REQUEST_KEY, TaskMemory
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class BlandRequestOperator(RendersAsWritten, BaseOperator):
     :param repeatable: whether doing it twice is harmless. By default only ``GET`` is.
     :param response_filter: a function that makes the task's result of the reply, as with ``HttpOperator``: it takes the
         reply, parsed, and whatever of Airflow's context it has arguments for. XCom is a database: keep it small.
+        Without one the result is the reply, with ``***`` in the place of tokens and keys.
     :param bland_conn_id: connection of type ``bland``. Templated.
     """
 
@@ -76,8 +77,10 @@ class BlandRequestOperator(RendersAsWritten, BaseOperator):
             raise as_task_error(self.explained(error)) from None
         except BlandError as error:
             raise as_task_error(error) from error
+        for secret in secrets_in(reply):
+            mask_secret(secret)
         if self.response_filter is None:
-            return reply
+            return without_secrets(reply)
         return self.response_filter(reply, **determine_kwargs(self.response_filter, [reply], context))
 
     def _once(self, context: Context, hook: BlandHook, request: BlandRequest) -> Any:
@@ -112,7 +115,7 @@ class BlandRequestOperator(RendersAsWritten, BaseOperator):
         except BlandError:
             memory.save(None)
             raise
-        small = len(json.dumps(reply)) <= _MOST_KEPT
+        small = len(json.dumps(reply)) <= _MOST_KEPT and not any(secrets_in(reply))
         memory.save({**mark, "reply": reply} if small else {**mark, "answered": True})
         return reply
 
@@ -121,7 +124,7 @@ class BlandRequestOperator(RendersAsWritten, BaseOperator):
             self.log.info("An earlier try has sent %s; this is the reply it got.", request)
             return kept["reply"]
         answered = isinstance(kept, Mapping) and kept.get("answered")
-        what = "was answered, but its reply was too large to be kept" if answered else "may or may not have been done"
+        what = "was answered, but its reply is not one to be kept" if answered else "may or may not have been done"
         raise failed_for_good(
             BlandAmbiguousError(
                 f"An earlier try has sent {request}, which {what}. It was not sent again. To send it again, clear the "

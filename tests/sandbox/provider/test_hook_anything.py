@@ -174,6 +174,21 @@ def test_what_may_not_be_repeated_is_sent_once_whatever_dies(bland: Control) -> 
     assert bland.counts()["POST /v1/calls"] == 2
 
 
+def test_a_session_token_goes_to_the_filter_and_nowhere_else(bland: Control) -> None:
+    agent = BlandHook().create_agent("Be kind.")["agent_id"]
+    arguments = {"path": f"/v1/agents/{agent}/authorize", "method": "POST", "retries": 3}
+    ring = task(**arguments)
+    assert ring.run()["token"] == "***"
+    handed: list[str] = []
+    ring = task(**arguments, response_filter=lambda reply: handed.append(reply["token"]))
+    assert ring.run() is None
+    assert len(handed[0]) > 10
+    assert handed[0] not in str(ring.store)
+    with pytest.raises(errors.BlandAmbiguousError, match="clear the task"):
+        ring.run()
+    assert BlandHook().request("POST", f"/v1/agents/{agent}/authorize")["token"] not in ("***", "")
+
+
 def test_a_lost_reply_is_never_followed_by_another_request_unless_the_task_is_cleared(bland: Control) -> None:
     bland.fault(method="POST", path="/v1/calls", kind="drop_after", times=1)
     ring = task("/v1/calls", method="POST", body=CALL, retries=3)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_bland.api.anything import any_request, dials, rows_in
+from airflow_provider_bland.api.anything import any_request, dials, rows_in, secrets_in, without_secrets
 from airflow_provider_bland.api.endpoints import BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
 
@@ -134,3 +134,19 @@ def test_where_the_rows_are(reply: Any, place: str | None, expected: Any) -> Non
 def test_rows_that_are_not_found_are_asked_for(reply: Any, place: str | None, says: str) -> None:
     with pytest.raises(BlandValidationError, match=rf"^rows.*{says}"):
         rows_in(reply, place)
+
+
+def test_secrets_of_a_reply_are_known_by_their_names() -> None:
+    reply = {
+        "token": "a",
+        "data": [{"API_KEY": "b", "name": "c"}, 5],
+        "tokens": 3,
+        "secret": None,
+        "key": {"secret": "d"},
+    }
+    assert list(secrets_in(reply)) == ["a", "b", "d"]
+    assert without_secrets(reply) == {
+        "token": "***", "data": [{"API_KEY": "***", "name": "c"}, 5], "secret": None, "key": {"secret": "***"},
+    }  # fmt: skip
+    assert without_secrets([1, "token"]) == [1, "token"]
+    assert without_secrets(None) is None
