@@ -124,7 +124,9 @@ class _Place:
         self._run = context.get("dag_run")
         ti = context.get("ti") or context.get("task_instance")
         self.dag_id = str(_first("dag_id", ti, self._run) or context.get("dag_id") or "")
-        self.run_id = str(_first("run_id", ti, self._run) or context.get("run_id") or "")
+        # The triggerer gives what the API says of a run, which has another name for its id.
+        run_id = _first("run_id", ti, self._run) or _first("dag_run_id", self._run)
+        self.run_id = str(run_id or context.get("run_id") or "")
         self.task_id = str(_first("task_id", ti) or "")
         map_index = _first("map_index", ti)
         self.map_index = map_index if isinstance(map_index, int) else -1

@@ -59,7 +59,8 @@ def test_what_differs_is_told_by_itself(bland: Control, way: str) -> None:
     tell(way, context(), text="Something else.")
     tell(way, context(), number="+14155550101")
     tell(way, {"dag_run": {"dag_id": "dag", "run_id": "other"}})
-    assert bland.counts()["POST /v1/calls"] == 6
+    tell(way, {"dag_run": {"dag_id": "dag", "dag_run_id": "another"}})
+    assert bland.counts()["POST /v1/calls"] == 7
 
 
 @WAYS
