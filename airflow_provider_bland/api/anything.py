@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT, ROW_BYTES, BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 
 _SECRETS: Final = frozenset({
     "token", "access_token", "refresh_token", "session_token", "api_key", "encrypted_key", "secret", "client_secret",
@@ -46,7 +47,7 @@ def any_request(
     """
     verb = method.strip().upper() if isinstance(method, str) else ""
     if verb not in METHODS:
-        raise BlandValidationError("method", f"must be one of {', '.join(METHODS)}, not {method!r}.")
+        raise BlandValidationError("method", f"must be one of {', '.join(METHODS)}, not {shown(method)}.")
     if body is not None and verb == "GET":
         raise BlandValidationError("body", "cannot go with GET. Use query.")
     host, plain = _address(path)
@@ -103,20 +104,22 @@ def written_query(query: Mapping[str, Any] | None) -> dict[str, str]:
 def _written(query: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     for name, value in query.items():
         if not isinstance(name, str):
-            raise BlandValidationError("query", f"has a key that is not a string: {name!r}.")
+            raise BlandValidationError("query", f"has a key that is not a string: {shown(name)}.")
         if value is None or value == "":
             continue
         if isinstance(value, bool):
             yield name, str(value).lower()
         elif isinstance(value, date):
             if isinstance(value, datetime) and value.utcoffset() is None:
-                raise BlandValidationError(f"query[{name!r}]", "has no time zone. Use an aware datetime, or a date.")
+                raise BlandValidationError(
+                    f"query[{shown(name)}]", "has no time zone. Use an aware datetime, or a date."
+                )
             yield name, value.isoformat()
         elif isinstance(value, str | int | float):
             yield name, str(value)
         else:
             raise BlandValidationError(
-                f"query[{name!r}]", f"must be a string, number, boolean or date, not {type(value).__name__}."
+                f"query[{shown(name)}]", f"must be a string, number, boolean or date, not {type(value).__name__}."
             )
 
 

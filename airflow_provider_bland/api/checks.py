@@ -111,6 +111,15 @@ def number(*, least: float | None = None, most: float | None = None, whole: bool
     return check
 
 
+def count(argument: str, value: Any) -> int:
+    """
+    How many, from 0; also as a string.
+
+    :raises BlandValidationError: for anything else.
+    """
+    return int(checked(argument, number(least=0, whole=True), value))
+
+
 def choice(*options: str) -> Check:
     """One of a set of strings."""
 
@@ -181,7 +190,7 @@ def keywords(value: Any) -> list[str]:
             raise ValueError(f"each must have fewer than 100 characters: {word[:20]!r}...")
         if ":" in word and not re.fullmatch(r"[^:]+:-?\d+", word):
             raise ValueError(f"{word!r} is not 'word' or 'word:boost' with a whole number, such as 'Reece:3'")
-    return words
+    return [str(valid_unicode(word)) for word in words]
 
 
 def pronunciation_guide(value: Any) -> list[dict[str, Any]]:

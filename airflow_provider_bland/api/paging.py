@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import call_id_of
 
 # Rows of so many pages are remembered, to leave out what comes up again.
@@ -45,8 +46,10 @@ def pages_of(fetch: Fetch, *, size: int, start: int = 0, limit: int | None = Non
     :param size: rows to ask for at once.
     :param start: how many rows to leave out.
     :param limit: rows in all, ``None`` for every one.
+    :raises BlandValidationError: if ``start`` or ``limit`` is no number from 0.
     """
-    position, left, stale = start, limit, 0
+    position, stale = checks.count("from_index", start), 0
+    left = None if limit is None else checks.count("limit", limit)
     recent: deque[set[str]] = deque(maxlen=_REMEMBERED)
     pages: set[int] = set()
     while left is None or left > 0:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 
 
 class AnalysisStatus(StrEnum):
@@ -88,7 +89,7 @@ class Questions:
             if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower() in ANSWER_COLUMNS:
                 raise BlandValidationError(
                     "questions",
-                    f"{name!r} cannot name an answer. Use letters, digits and '_', and none of "
+                    f"{shown(name)} cannot name an answer. Use letters, digits and '_', and none of "
                     f"{', '.join(ANSWER_COLUMNS)}.",
                 )
         if len({name.lower() for name in value}) < len(value):

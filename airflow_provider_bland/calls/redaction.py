@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import mask_numbers_in
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.rows import CALL_COLUMNS, holds_speech
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -62,7 +63,7 @@ class Redaction:
             else:
                 known = [*GROUPS, *(column for column in CALL_COLUMNS if column not in _KEPT)]
                 why = "cannot be left out" if name in _KEPT else "is no column"
-                raise BlandValidationError("redact", f"{name!r} {why}. Known: {', '.join(known)}.")
+                raise BlandValidationError("redact", f"{shown(name)} {why}. Known: {', '.join(known)}.")
         return cls(frozenset(columns), "numbers" in names, "transcripts" in names, salt or "")
 
     @property

@@ -10,6 +10,7 @@ from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS, call_body, is_given
 from airflow_provider_bland.api.jsonable import NotJsonError, jsonable
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.intents import NAMESPACE
 
 # What Bland fills by itself (docs.bland.ai/tutorials/dynamic-data, docs.bland.ai/tutorials/pathways).
@@ -127,7 +128,8 @@ class CallTemplate:
         for field, column in self._columns.items():
             if column not in there:
                 raise BlandValidationError(
-                    "columns", f"takes {field!r} from {column!r}, which is no column of recipients: {', '.join(there)}."
+                    "columns",
+                    f"takes {field!r} from {shown(column)}, which is no column of recipients: {', '.join(there)}.",
                 )
 
     def problem_of(self, row: Mapping[str, Any]) -> str | None:
@@ -138,7 +140,7 @@ class CallTemplate:
                 if is_given(value):
                     checks.checked(name, CALL_FIELDS[name], value)
             except BlandValidationError:
-                return f"column {column!r} holds what {name} does not take"
+                return f"column {shown(column)} holds what {name} does not take"
         return None
 
     def data_of(self, row: Mapping[str, Any], number_column: str) -> dict[str, Any]:
@@ -196,7 +198,7 @@ def _checked_columns(columns: Any) -> dict[str, str]:
             known = ", ".join(sorted(set(CALL_FIELDS) - set(_NOT_IN_CALL)))
             raise BlandValidationError("columns", f"holds {name!r}, which is no argument of a call. Known: {known}.")
         if not isinstance(column, str) or not column:
-            raise BlandValidationError("columns", f"needs the name of a column for {name!r}, not {column!r}.")
+            raise BlandValidationError("columns", f"needs the name of a column for {name!r}, not {shown(column)}.")
     return {str(name): str(column) for name, column in found.items()}
 
 

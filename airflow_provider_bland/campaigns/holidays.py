@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 
 _PLACE: Final = re.compile(r"([A-Z]{2})(?:-([A-Z0-9]{1,3}|\*))?")
 
@@ -26,7 +27,7 @@ class HolidayCalendar:
         if holidays is None or isinstance(holidays, str):
             if holidays is not None and not _PLACE.fullmatch(holidays):
                 raise BlandValidationError(
-                    "holidays", f"{holidays!r} is no country such as 'US', 'US-FL' or 'US-*', nor a list of dates."
+                    "holidays", f"{shown(holidays)} is no country such as 'US', 'US-FL' or 'US-*', nor a list of dates."
                 )
             self.source = holidays
         else:
@@ -81,7 +82,7 @@ def _public_holidays(place: str, year: int) -> frozenset[date]:
 
 def _listed(argument: str, value: Any) -> list[Any]:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise BlandValidationError(argument, f"must be a list, not {value!r}.")
+        raise BlandValidationError(argument, f"must be a list, not {shown(value)}.")
     return list(value)
 
 
@@ -93,13 +94,13 @@ def _day(argument: str, value: Any) -> date:
     try:
         return date.fromisoformat(value)
     except (TypeError, ValueError):
-        raise BlandValidationError(argument, f"{value!r} is no date such as '2026-12-24'.") from None
+        raise BlandValidationError(argument, f"{shown(value)} is no date such as '2026-12-24'.") from None
 
 
 def _range(entry: Any) -> tuple[date, date]:
     if isinstance(entry, list | tuple):
         if len(entry) != 2:
-            raise BlandValidationError("closed", f"{entry!r} is no pair of first and last date.")
+            raise BlandValidationError("closed", f"{shown(entry)} is no pair of first and last date.")
         first, last = (_day("closed", day) for day in entry)
         if last < first:
             raise BlandValidationError("closed", f"ends before it starts: {first} to {last}.")

@@ -15,6 +15,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.campaigns.holidays import HolidayCalendar
 from airflow_provider_bland.campaigns.week import DAY, Week, longest_stretch, merged, week_of
 
@@ -109,14 +110,14 @@ class CallingHours:
         """
         if isinstance(value, cls):
             return value
-        if value == "always":
+        if isinstance(value, str) and value == "always":
             return cls.always()
         if isinstance(value, Mapping):
             return cls.from_dict(value)
         raise BlandValidationError(
             "calling_hours",
             "must be CallingHours({'mon-fri': '09:00-18:00'}), a preset of it, or 'always' (day and night), "
-            f"not {value!r}.",
+            f"not {shown(value)}.",
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -312,7 +313,7 @@ def _offsets(zone: str, midnight: float) -> tuple[tuple[float, float, float], ..
 def _margin(value: Any) -> float:
     if not isinstance(value, timedelta) or not timedelta(0) <= value < timedelta(days=1):
         raise BlandValidationError(
-            "calling_hours", f"stop_before must be a timedelta from 0 to below a day, not {value!r}."
+            "calling_hours", f"stop_before must be a timedelta from 0 to below a day, not {shown(value)}."
         )
     return value.total_seconds()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 
 # The dearest minute and the least price of an attempt that Bland lists (docs.bland.ai/platform/billing).
 USD_PER_MINUTE: Final = 0.14
@@ -18,12 +19,12 @@ USD_PER_RING: Final = 0.015
 def whole_number(argument: str, value: Any, least: int) -> None:
     """Refuse what is none, or too small."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BlandValidationError(argument, f"must be a whole number of at least {least}, not {value!r}.")
+        raise BlandValidationError(argument, f"must be a whole number of at least {least}, not {shown(value)}.")
 
 
 def _positive(argument: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise BlandValidationError(argument, f"must be a number above 0, not {value!r}.")
+        raise BlandValidationError(argument, f"must be a number above 0, not {shown(value)}.")
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,12 @@ def check_outcomes(argument: str, outcomes: Any) -> tuple[str, ...]:
 
     :raises BlandValidationError: for a word that is no outcome, or none at all.
     """
+    if isinstance(outcomes, bytes) or not isinstance(outcomes, Iterable):
+        raise BlandValidationError(argument, f"must be a list of outcomes, not {shown(outcomes)}.")
     words = (outcomes,) if isinstance(outcomes, str) else tuple(outcomes)
     known = [outcome.value for outcome in CallOutcome]
-    if not words or (wrong := [word for word in words if word not in known]):
-        what = f"{wrong[0]!r} is no outcome" if words else "names no outcome"
+    if not words or (wrong := [word for word in words if not isinstance(word, str) or word not in known]):
+        what = f"{shown(wrong[0])} is no outcome" if words else "names no outcome"
         raise BlandValidationError(argument, f"{what}. Outcomes are {', '.join(known)}.")
     return tuple(str(word) for word in words)
 
@@ -167,6 +170,8 @@ def check_redial(redial: Any) -> dict[str, timedelta]:
     :raises BlandValidationError: for an unknown outcome, a delay that is none, or for ringing again after an answer.
     """
     rules: dict[str, timedelta] = {}
+    if redial is not None and not isinstance(redial, Mapping):
+        raise BlandValidationError("redial", f"must be a dict of outcome to timedelta, not {shown(redial)}.")
     for outcome, delay in (redial or {}).items():
         check_outcomes("redial", outcome)
         if outcome == CallOutcome.ANSWERED:
@@ -174,7 +179,7 @@ def check_redial(redial: Any) -> dict[str, timedelta]:
                 "redial", "must not hold 'answered': nobody is rung again after a conversation, but by callback_at."
             )
         if not isinstance(delay, timedelta) or delay < timedelta(0):
-            raise BlandValidationError("redial", f"needs a timedelta after {outcome!r}, not {delay!r}.")
+            raise BlandValidationError("redial", f"needs a timedelta after {shown(outcome)}, not {shown(delay)}.")
         # Bland refuses the same number within ten seconds (docs.bland.ai/api-v1/post/calls).
         rules[str(outcome)] = max(delay, SAME_NUMBER)
     return rules

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.campaigns.buckets import Bucket
 
 KINDS: Final = ("toll-free", "premium", "shared-cost", "personal", "uan", "pager", "voicemail")
@@ -79,7 +80,7 @@ def check_region(region: Any) -> str | None:
 
     text = str(region).strip().upper()
     if text not in phonenumbers.SUPPORTED_REGIONS:
-        raise BlandValidationError("region", f"{region!r} is no country. Give two letters, such as 'US' or 'DE'.")
+        raise BlandValidationError("region", f"{shown(region)} is no country. Give two letters, such as 'US' or 'DE'.")
     return text
 
 
@@ -89,10 +90,14 @@ def check_kinds(number_types: Any) -> frozenset[str]:
 
     :raises BlandValidationError: for an unknown kind.
     """
-    kinds = [number_types] if isinstance(number_types, str) else list(number_types or ())
+    if number_types is not None and not isinstance(number_types, Iterable):
+        raise BlandValidationError("number_types", f"must be a list, not {shown(number_types)}.")
+    kinds = [number_types] if isinstance(number_types, str) else [] if number_types is None else list(number_types)
     for kind in kinds:
-        if kind not in KINDS:
-            raise BlandValidationError("number_types", f"{kind!r} is no kind of number. Kinds are {', '.join(KINDS)}.")
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise BlandValidationError(
+                "number_types", f"{shown(kind)} is no kind of number. Kinds are {', '.join(KINDS)}."
+            )
     return frozenset(kinds)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.campaigns.buckets import Bucket
 from airflow_provider_bland.campaigns.numbers import NumberRefusedError, check_kinds, check_region, read_number
 from airflow_provider_bland.campaigns.plan import Plan
@@ -48,7 +49,7 @@ class Reading:
         object.__setattr__(self, "number_types", check_kinds(self.number_types))
         if self.unknown_zone not in (None, "intersection"):
             raise BlandValidationError(
-                "unknown_zone", f"must be None (do not ring) or 'intersection', not {self.unknown_zone!r}."
+                "unknown_zone", f"must be None (do not ring) or 'intersection', not {shown(self.unknown_zone)}."
             )
 
     def check_columns(self, row: Row) -> None:
@@ -61,7 +62,9 @@ class Reading:
             column = getattr(self, argument)
             if column is not None and column not in row:
                 there = ", ".join(map(str, row)) or "none"
-                raise BlandValidationError(argument, f"{column!r} is no column of recipients. Columns are {there}.")
+                raise BlandValidationError(
+                    argument, f"{shown(column)} is no column of recipients. Columns are {there}."
+                )
 
 
 class Planner:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
+from airflow_provider_bland.api.text import shown
 
 _NOT_FOUND: Final = "number you dialed is not found"
 _SPAM: Final = "due to spam or number reputation"
@@ -123,7 +124,7 @@ def check_path(argument: str, path: Any) -> str:
     :raises BlandValidationError: if it is none.
     """
     if not isinstance(path, str) or not path or not all(path.split(".")):
-        raise BlandValidationError(argument, f"{path!r} is no place in a call, such as 'analysis.call_me_at'.")
+        raise BlandValidationError(argument, f"{shown(path)} is no place in a call, such as 'analysis.call_me_at'.")
     return path
 
 
@@ -141,7 +142,9 @@ def check_opt_out(opt_out: Any) -> dict[str, tuple[Any, ...]]:
     for path, values in opt_out.items():
         listed = tuple(values) if isinstance(values, list | tuple | set | frozenset) else (values,)
         if not listed or any(value is None or not isinstance(value, str | int | float) for value in listed):
-            raise BlandValidationError("opt_out", f"needs texts, numbers or booleans after {path!r}, not {values!r}.")
+            raise BlandValidationError(
+                "opt_out", f"needs texts, numbers or booleans after {shown(path)}, not {shown(values)}."
+            )
         rules[check_path("opt_out", path)] = listed
     return rules
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 
 Span = tuple[int, int]
 """Minutes of the local day: from, and up to but without."""
@@ -27,7 +28,9 @@ def week_of(days: Any) -> Week:
     :raises BlandValidationError: says which entry cannot be read.
     """
     if not isinstance(days, Mapping):
-        raise BlandValidationError("calling_hours", f"needs a dict such as {{'mon-fri': '09:00-18:00'}}, not {days!r}.")
+        raise BlandValidationError(
+            "calling_hours", f"needs a dict such as {{'mon-fri': '09:00-18:00'}}, not {shown(days)}."
+        )
     week: list[tuple[Span, ...] | None] = [None] * 7
     for names, spans in days.items():
         texts = tuple(spans) if isinstance(spans, list | tuple) else (spans,)
@@ -46,11 +49,13 @@ def _days_of(names: Any) -> list[int]:
             if short == day or (len(short) > 3 and _FULL[index] == short):
                 return index
         raise BlandValidationError(
-            "calling_hours", f"knows no weekday {name!r}. Use mon, tue, wed, thu, fri, sat, sun."
+            "calling_hours", f"knows no weekday {shown(name)}. Use mon, tue, wed, thu, fri, sat, sun."
         )
 
     found: list[int] = []
-    for part in str(names).split(","):
+    if not isinstance(names, str):
+        names = shown(names)
+    for part in names.split(","):
         first, dash, last = part.partition("-")
         start = day_of(first)
         end = day_of(last) if dash else start
@@ -63,22 +68,26 @@ def _spans_of(day: Any, texts: Sequence[Any]) -> tuple[Span, ...]:
     for text in texts:
         match = _SPAN.fullmatch(text) if isinstance(text, str) else None
         if not match:
-            raise BlandValidationError("calling_hours", f"cannot read {text!r} of {day!r}. Write '09:00-18:00'.")
+            raise BlandValidationError(
+                "calling_hours", f"cannot read {shown(text)} of {shown(day)}. Write '09:00-18:00'."
+            )
         first_hour, first_minute, last_hour, last_minute = map(int, match.groups())
         start, end = first_hour * 60 + first_minute, last_hour * 60 + last_minute
         if end > DAY or start >= DAY:
-            raise BlandValidationError("calling_hours", f"{text!r} of {day!r} is beyond the day, which ends at 24:00.")
+            raise BlandValidationError(
+                "calling_hours", f"{shown(text)} of {shown(day)} is beyond the day, which ends at 24:00."
+            )
         if start >= end:
             raise BlandValidationError(
                 "calling_hours",
-                f"{text!r} of {day!r} ends before it starts, or at once. Spans must not cross midnight: give the part "
-                "after midnight to the next day.",
+                f"{shown(text)} of {shown(day)} ends before it starts, or at once. Spans must not cross midnight: give "
+                "the part after midnight to the next day.",
             )
         spans.append((start, end))
     spans.sort()
     for (_, end), (start, _) in itertools.pairwise(spans):
         if start < end:
-            raise BlandValidationError("calling_hours", f"has spans of {day!r} that overlap. Write them as one.")
+            raise BlandValidationError("calling_hours", f"has spans of {shown(day)} that overlap. Write them as one.")
     return tuple(spans)
 
 

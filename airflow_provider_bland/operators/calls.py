@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
-from airflow_provider_bland.api.fields import CALL_FIELDS
+from airflow_provider_bland.api.fields import CALL_FIELDS, is_given
 from airflow_provider_bland.api.text import clean
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.links.bland import BlandCallLink
 from airflow_provider_bland.operators.analysis import AnalyzeCallOperator
 from airflow_provider_bland.operators.dialling import CallDialler
-from airflow_provider_bland.tasks.arguments import default_deferrable, one_of, outcomes, seconds
+from airflow_provider_bland.tasks.arguments import default_deferrable, flag, one_of, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.sdk import BaseOperator
@@ -222,14 +222,14 @@ class SendCallOperator(CallDialler):
         self.amd = amd
         self.call_options = call_options
         self.row = row
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
+        self.wait_for_completion = flag("wait_for_completion", wait_for_completion)
+        self.deferrable = default_deferrable() if deferrable is None else flag("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
         self.timeout = None if timeout is None else seconds("timeout", timeout, least=1.0)
-        self.stop_on_timeout = stop_on_timeout
-        self.stop_on_kill = stop_on_kill
+        self.stop_on_timeout = flag("stop_on_timeout", stop_on_timeout)
+        self.stop_on_kill = flag("stop_on_kill", stop_on_kill)
         self.settle_timeout = seconds("settle_timeout", settle_timeout)
-        self.include_transcript = include_transcript
+        self.include_transcript = flag("include_transcript", include_transcript)
         self.fail_on = outcomes("fail_on", fail_on)
         self.redial_on = outcomes("redial_on", redial_on)
         self.on_existing_call = one_of("on_existing_call", on_existing_call, "reuse", "call_again")
@@ -275,23 +275,30 @@ class StopCallOperator(RendersAsWritten, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.call_id = call_id
-        self.all_active = all_active
+        self.all_active = flag("all_active", all_active)
         self.bland_conn_id = bland_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stop, and return ``{"call_id", "stopped", "message"}``, or ``{"num_calls", "message"}`` for all."""
         hook = BlandHook(self.bland_conn_id)
         try:
+            self.refuse_unrendered()
+            self._refuse_all_or_none()
             if self.all_active:
-                if self.call_id:
-                    raise BlandValidationError("call_id", "cannot go with all_active=True. Give one of them.")
                 reply = hook.stop_all_calls()
                 self.log.info("Bland is stopping %s active calls.", clean(reply.get("num_calls", "all"), limit=20))
                 return {"num_calls": reply.get("num_calls"), "message": reply.get("message")}
-            if self.call_id is None:
-                raise BlandValidationError("call_id", "is missing. Give the id of a call, or all_active=True.")
-            result = hook.stop_call(self.call_id)
+            call_id: Any = self.call_id
+            result = hook.stop_call(call_id)
+        except BlandValidationError as error:
+            raise as_task_error(self.explained(error)) from None
         except BlandError as error:
             raise as_task_error(error) from error
-        self.log.info("Call %s: %s", self.call_id, result["message"])
+        self.log.info("Call %s: %s", self.call_id, clean(result["message"]))
         return result
+
+    def _refuse_all_or_none(self) -> None:
+        if self.all_active and is_given(self.call_id):
+            raise BlandValidationError("call_id", "cannot go with all_active=True. Give one of them.")
+        if not self.all_active and self.call_id is None:
+            raise BlandValidationError("call_id", "is missing. Give the id of a call, or all_active=True.")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.checks import boolean, checked
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
 from airflow_provider_bland.campaigns.buckets import Bucket
+from airflow_provider_bland.campaigns.numbers import check_kinds
 from airflow_provider_bland.campaigns.progress import line_of, progress_of
 from airflow_provider_bland.campaigns.reactions import check_opt_out, check_path
 from airflow_provider_bland.campaigns.rules import Rules
@@ -19,7 +21,7 @@ from airflow_provider_bland.exceptions import BlandCampaignFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.halting import HaltsOnKill
 from airflow_provider_bland.operators.policy import Policy
-from airflow_provider_bland.tasks.arguments import one_of, seconds
+from airflow_provider_bland.tasks.arguments import flag, listed, one_of, seconds
 from airflow_provider_bland.tasks.failures import TaskDeferralError, TaskDeferralTimeout, as_task_error
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
@@ -170,19 +172,20 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         self.region = region
         self.timezone_column = timezone_column
         self.zone_of = zone_of
-        self.trust_row_zone = trust_row_zone
+        self.trust_row_zone = flag("trust_row_zone", trust_row_zone)
         self.unknown_zone = unknown_zone
-        self.number_types = tuple(number_types)
+        self.number_types = tuple(sorted(check_kinds(number_types)))
         self.columns = columns
         self.variables = variables
         self.suppression = suppression
         self.suppression_out = suppression_out
-        self.opt_out_to_bland = opt_out_to_bland
+        self.opt_out_to_bland = flag("opt_out_to_bland", opt_out_to_bland)
         self.history = history
         # What is no template is refused when the DAG is parsed.
         self.rules = Rules(
             hours=CallingHours.of(calling_hours), started=clock.utcnow(), max_attempts=max_attempts,
-            redial=redial or {}, contact_limits=tuple(contact_limits), budget=budget, pacing=pacing or Pacing(),
+            redial={} if redial is None else redial,
+            contact_limits=tuple(listed("contact_limits", contact_limits)), budget=budget, pacing=pacing or Pacing(),
             stop_when=stop_when, dispatch=one_of("dispatch", dispatch, "calls", "batches"),  # type: ignore[arg-type]
         )  # fmt: skip
         self.finish_by = finish_by
@@ -198,7 +201,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
             callback_at=None if callback_at is None else check_path("callback_at", callback_at),
             settle_timeout=seconds("settle_timeout", settle_timeout),
         )
-        self.deferrable = deferrable
+        self.deferrable = flag("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
         self.bland_conn_id = bland_conn_id
         self._progress: dict[str, Any] = {}
@@ -358,11 +361,15 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
 
 def _checked_shares(fail_when: Any) -> dict[str, float]:
     found: dict[str, float] = {}
+    if fail_when is not None and not isinstance(fail_when, Mapping):
+        raise BlandValidationError("fail_when", f"must be a dict of bucket to share, not {shown(fail_when)}.")
     for bucket, share in (fail_when or {}).items():
         known = [str(one) for one in Bucket]
         if bucket not in known:
-            raise BlandValidationError("fail_when", f"{bucket!r} is no bucket. Known: {', '.join(known)}.")
+            raise BlandValidationError("fail_when", f"{shown(bucket)} is no bucket. Known: {', '.join(known)}.")
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-            raise BlandValidationError("fail_when", f"needs a share from 0 to below 1 for {bucket!r}, not {share!r}.")
+            raise BlandValidationError(
+                "fail_when", f"needs a share from 0 to below 1 for {bucket!r}, not {shown(share)}."
+            )
         found[str(bucket)] = float(share)
     return found

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import LIST_FILTERS, list_query
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.calls.redaction import Redaction
 from airflow_provider_bland.calls.spans import Span
 from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.tasks.arguments import seconds
+from airflow_provider_bland.tasks.arguments import listed, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.sdk import BaseOperator
@@ -224,10 +225,10 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
 
 
 def _tables(value: Collection[str]) -> list[str]:
-    names = [value] if isinstance(value, str) else list(value)
+    names = [value] if isinstance(value, str) else listed("tables", value)
     for name in names:
-        if name not in TABLES:
-            raise BlandValidationError("tables", f"{name!r} is no table. Known: {', '.join(TABLES)}.")
+        if not isinstance(name, str) or name not in TABLES:
+            raise BlandValidationError("tables", f"{shown(name)} is no table. Known: {', '.join(TABLES)}.")
     return names or ["calls"]
 
 
@@ -248,14 +249,19 @@ def _owner(context: Context) -> str:
 
 def _asset_of(path: Any) -> Any:
     """The asset that a path is, without the connection it is reached by; ``None`` if it is a template."""
-    text = str(path).strip()
+    if not isinstance(path, str) and not hasattr(path, "protocol"):
+        return None
+    try:
+        text = str(path).strip()
+        parts = urlsplit(text)
+    except ValueError:  # no path: refused when it is to be written to
+        return None
     if not text or "{{" in text or "{%" in text:
         return None
     from airflow_provider_bland.tasks.sdk import Asset
 
     if text.startswith("/"):
         return Asset(f"file://{text}")
-    parts = urlsplit(text)
     if not parts.scheme:
         return None
     return Asset(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from airflow_provider_bland.api.anything import any_request, dials, secrets_in, without_secrets
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.arguments import flag
 from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
@@ -62,7 +63,7 @@ class BlandRequestOperator(RendersAsWritten, BaseOperator):
         self.method = method
         self.query = query
         self.body = body
-        self.repeatable = repeatable
+        self.repeatable = None if repeatable is None else flag("repeatable", repeatable)
         self.response_filter = response_filter
         self.bland_conn_id = bland_conn_id
 

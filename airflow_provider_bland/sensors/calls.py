@@ -13,7 +13,7 @@ from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.calls.watching import GONE_AFTER, SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.exceptions import BlandCallFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.tasks.arguments import default_deferrable, outcomes, seconds
+from airflow_provider_bland.tasks.arguments import default_deferrable, flag, outcomes, seconds
 from airflow_provider_bland.tasks.failures import as_task_error, trigger_failure
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.sdk import (
@@ -64,9 +64,9 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
     ) -> None:
         super().__init__(poke_interval=seconds("poke_interval", poke_interval, least=0.1), **kwargs)
         self.call_id = call_id
-        self.deferrable = default_deferrable() if deferrable is None else deferrable
-        self.wait_for_analysis = wait_for_analysis
-        self.include_transcript = include_transcript
+        self.deferrable = default_deferrable() if deferrable is None else flag("deferrable", deferrable)
+        self.wait_for_analysis = flag("wait_for_analysis", wait_for_analysis)
+        self.include_transcript = flag("include_transcript", include_transcript)
         self.fail_on = outcomes("fail_on", fail_on)
         self.bland_conn_id = bland_conn_id
         self._hook: BlandHook | None = None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from typing import Any, Final
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.text import clean, shown
 from airflow_provider_bland.tasks.sdk import conf
+
+# What becomes a date has to fit into the calendar.
+_LONGEST_SPAN: Final = 100 * 365 * 86_400.0
 
 
 def default_deferrable() -> bool:
@@ -32,6 +36,17 @@ def outcomes(argument: str, value: str | Collection[str]) -> frozenset[str]:
     if unknown := sorted(found.difference(known)):
         raise BlandValidationError(argument, f"{shown(unknown[0])} is not an outcome. Known: {', '.join(known)}.")
     return found
+
+
+def listed(argument: str, value: Any) -> list[Any]:
+    """
+    Check a list of anything.
+
+    :raises BlandValidationError: for a single value, which would be read as many.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise BlandValidationError(argument, f"must be a list, not {shown(value)}.")
+    return list(checks.checked(argument, list, value))
 
 
 def one_of(argument: str, value: object, *options: str) -> str:
@@ -61,7 +76,7 @@ def seconds(argument: str, value: float | timedelta, *, least: float = 0.0) -> f
     :raises BlandValidationError: if it is not a number of seconds, or a timedelta, of at least ``least``.
     """
     found: object = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(found, bool) or not isinstance(found, int | float) or not least <= found < float("inf"):
+    if isinstance(found, bool) or not isinstance(found, int | float) or not least <= found <= _LONGEST_SPAN:
         raise BlandValidationError(
             argument, f"must be seconds (or a timedelta) of at least {least:g}, not {shown(value)}."
         )

@@ -21,6 +21,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.tasks import files
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def require_format(argument: str, file_format: str) -> None:
     :raises BlandValidationError: if it is none, or its library is missing.
     """
     if file_format not in FORMATS:
-        raise BlandValidationError(argument, f"must be one of {', '.join(FORMATS)}, not {file_format!r}.")
+        raise BlandValidationError(argument, f"must be one of {', '.join(FORMATS)}, not {shown(file_format)}.")
     if file_format == "parquet":
         try:
             import pyarrow.parquet  # noqa: F401

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hostile import NUMBER, VALUES, is_ours
+from hostile import NUMBER, VALUES, is_ours, refused_or
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,15 +16,6 @@ from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.fields import AGENT_FIELDS, CALL_FIELDS, LIST_FILTERS, agent_body, call_body, list_query
 
 GOOD_CALL: dict[str, Any] = {"phone_number": "+14155550100", "task": "Say hi."}
-
-
-def refused_or(make: Callable[[], Any]) -> Any:
-    """What is made, or ``None`` if it is refused as it should be."""
-    try:
-        return make()
-    except (BlandError, Exception) as error:  # noqa: BLE001  # that is the question
-        is_ours(error)
-        return None
 
 
 def is_sendable(body: Any) -> None:
