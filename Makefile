@@ -57,10 +57,7 @@ chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under wa
 distributed: $(VENV)/.distributed ## The same on Celery, Redis and PostgreSQL, two of everything (half an hour; needs postgresql and redis-server)
 	@$(PY) -m pytest tests/distributed
 
-distributed-rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute force (half an hour; N=... for another number)
-	@$(PY) scripts/check_campaign_rules.py --campaigns $(or $(N),1000000)
-
-bench: $(VENV)/.distributed ## What ten thousand waiting calls cost two triggerers (needs postgresql and redis-server)
+distributed-bench: $(VENV)/.distributed ## What ten thousand waiting calls cost two triggerers (needs postgresql and redis-server)
 	@$(PY) benchmarks/triggerers.py
 
 rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute force (half an hour; N=... for another number)
