@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api.calls import call_id_of, is_finished
+from airflow_provider_bland.api.parallel import in_order
 from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.calls.redaction import Redaction
 from airflow_provider_bland.calls.rows import call_row, created_at_of, shows_change, turn_rows
 from airflow_provider_bland.calls.spans import Span, start_of_day, update_queries
+from airflow_provider_bland.operators.copying import Recordings
 from airflow_provider_bland.tasks.partitions import Part, Partitions, Rows, digest_of
+from airflow_provider_bland.tasks.progress import Progress
 
 if TYPE_CHECKING:
     from airflow_provider_bland.hooks.bland import BlandHook
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 PART_CALLS: Final = 5000
 """A span with more calls is cut; so many are fetched anew at most when a task is retried."""
 _LISTINGS: Final = 3
-_REPORT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ExportPlan:
     lookback: timedelta
     give_up_after: timedelta
     concurrency: int
+    recordings: bool = False
 
 
 @dataclass
@@ -74,7 +76,8 @@ class Exporter:
         self._written: list[Span] = []
         self._open: dict[str, str] = {}
         self._merged: dict[str, list[str]] = {}
-        self._progress = _Progress(log)
+        self._progress = Progress(log)
+        self._recordings = Recordings(hook, partitions) if plan.recordings else None
 
     def run(self) -> Counts:
         """Export the span, and bring calls of earlier spans up to date."""
@@ -156,12 +159,26 @@ class Exporter:
     def _rows_of(self, span: Span) -> Iterator[Rows]:
         listed = sorted(self._listed(span), key=lambda entry: (entry[1], entry[0]))
         created = dict(listed)
-        for call_id, details in self._hook.iter_details(created, self._plan.concurrency):
+        for call_id, details, recording in self._details(created, created):
             self._check()
             self._progress.one_more()
-            rows = self._rows(call_id, details, created[call_id])
+            rows = self._rows(call_id, details, created[call_id], recording)
             if rows is not None:
                 yield rows
+
+    def _details(
+        self, call_ids: Iterable[str], created: Mapping[str, datetime | None]
+    ) -> Iterator[tuple[str, dict[str, Any] | None, str | None]]:
+        """Details of calls, in their order, and where the recording is now, if it was to be copied."""
+        found = self._hook.iter_details(call_ids, self._plan.concurrency)
+        if self._recordings is None:
+            for call_id, details in found:
+                yield call_id, details, None
+            return
+        keep = self._recordings.keep
+        work = in_order(lambda pair: keep(*pair, created.get(pair[0])), found, self._plan.concurrency)
+        for (call_id, details), recording in work:
+            yield call_id, details, recording
 
     def _listed(self, span: Span) -> list[tuple[str, datetime]]:
         """Ids and times of the calls that were created in a span, all of them."""
@@ -179,7 +196,9 @@ class Exporter:
                 break
         return list(found.items())
 
-    def _rows(self, call_id: str, details: dict[str, Any] | None, created: datetime) -> Rows | None:
+    def _rows(
+        self, call_id: str, details: dict[str, Any] | None, created: datetime, recording: str | None
+    ) -> Rows | None:
         """What is written of a call; ``None`` if there is nothing to write yet."""
         self._counts.requests += 1
         self._open.pop(call_id, None)
@@ -192,6 +211,10 @@ class Exporter:
         row = call_row(details, datetime.now(UTC))
         row["call_id"] = row["call_id"] or call_id
         row["created_at"] = row["created_at"] or created
+        row["recording_path"] = recording
+        if self._recordings is not None and row["recording_url"] and recording is None:
+            # Bland has one, and does not give it yet.
+            row["final"] = False
         if not row["final"]:
             self._open[call_id] = created.isoformat()
         redaction = self._plan.redaction
@@ -292,17 +315,48 @@ class Exporter:
                 unchanged.add(call_id)
         due = [call_id for call_id in call_ids if call_id in wanted or call_id not in unchanged]
         changes: dict[str, Rows | None] = {}
-        for call_id, details in self._hook.iter_details(due, self._plan.concurrency):
+        for call_id, details, recording in self._details(due, created):
             self._check()
             row = listed.get(call_id)
             moment = created[call_id] or (created_at_of(row) if row else None) or part.span.start
-            rows = self._rows(call_id, details, moment)
+            rows = self._rows(call_id, details, moment, recording)
             # Merged by an earlier try: perhaps not to the end.
             if rows is not None and (call_id in self._merged or digest_of(rows[0]) != written.get(call_id)):
                 changes[call_id] = rows
                 # The next run makes sure that nobody who merged at the same time has undone it.
                 self._merged[call_id] = [moment.isoformat(), digest_of(rows[0])]
         return changes
+
+    # --- some calls only ------------------------------------------------------------------------------------------
+
+    def rewrite(self, call_ids: Collection[str]) -> Counts:
+        """
+        Bring only these calls up to date, in the parts of the span; take those out that Bland does not have any more.
+
+        :param call_ids: ids of the calls.
+        """
+        partitions, wanted = self._files, set(call_ids)
+        for day in self._plan.span.days():
+            partitions.clean([day.start.date()])
+            for part in partitions.parts(day.start.date()):
+                if not part.span.overlaps(self._plan.span):
+                    continue
+                written = {str(call["call_id"]): call for call, _ in partitions.read(part)}
+                due = [call_id for call_id in written if call_id in wanted]
+                changes: dict[str, Rows | None] = {}
+                for call_id, details, recording in self._details(due, dict.fromkeys(due, part.span.start)):
+                    self._check()
+                    changes[call_id] = self._rows(call_id, details, part.span.start, recording)
+                    if details is None:
+                        partitions.remove_recording(call_id, part.span.start.date())
+                if changes and (now := partitions.merge(part.span, changes)) is not None:
+                    self._counts.late += len(changes)
+                    self._counts.late_files += partitions.paths(now)
+                    self._counts.days.add(part.span.start.date())
+        for changed in sorted(self._counts.days):
+            partitions.publish(changed)
+        partitions.save_progress(None)
+        return self._counts
 
     def _give_up(self) -> None:
         """Let go of calls that have stayed open for too long; if they change after all, the sweep sees it."""
@@ -312,28 +366,3 @@ class Exporter:
                 del self._open[call_id]
                 self._counts.given_up += 1
                 self._log.warning("Call %s has not become final in %s; not waiting any longer.", call_id, oldest)
-
-
-class _Progress:
-    """A line a minute."""
-
-    def __init__(self, log: Any) -> None:
-        self._log = log
-        self._begun = self._told = time.monotonic()
-        self._total: int | None = None
-        self._done = 0
-
-    def expect(self, total: int | None) -> None:
-        self._total = total
-
-    def one_more(self) -> None:
-        self._done += 1
-        now = time.monotonic()
-        if now - self._told < _REPORT_SECONDS:
-            return
-        self._told = now
-        rate = self._done / (now - self._begun)
-        left = ""
-        if self._total is not None and self._total > self._done:
-            left = f" of {self._total:,}, about {(self._total - self._done) / rate / 60:.0f} minutes left"
-        self._log.info("Exported %s calls%s (%.0f/s).", f"{self._done:,}", left, rate)

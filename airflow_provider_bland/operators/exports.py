@@ -69,11 +69,16 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         show in time, or that have changed.
     :param give_up_after: seconds or timedelta after a call's creation when its missing end, summary or price is not
         waited for any longer.
+    :param recordings: copy the recordings too, each once, into ``recordings/``; Bland's own addresses expire.
+    :param only_call_ids: bring only these calls of the range up to date; rows, turns and recordings of those that were
+        deleted at Bland are taken out. Templated.
     :param concurrency: how many requests are under way at once, 1 to 64.
     :param bland_conn_id: connection of type ``bland``. Templated.
     """
 
-    template_fields: Sequence[str] = ("path", "start", "end", "filters", "format", "redact", "bland_conn_id")
+    template_fields: Sequence[str] = (
+        "path", "start", "end", "filters", "format", "redact", "only_call_ids", "bland_conn_id",
+    )  # fmt: skip
     template_fields_renderers = {"filters": "json"}
     ui_color = "#e8f0fe"
 
@@ -90,6 +95,8 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         hash_salt: str | None = None,
         lookback: float | timedelta = timedelta(hours=3),
         give_up_after: float | timedelta = timedelta(days=3),
+        recordings: bool = False,
+        only_call_ids: Collection[str] | str | None = None,
         concurrency: int = 8,
         bland_conn_id: str = BlandHook.default_conn_name,
         **kwargs: Any,
@@ -107,6 +114,8 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         self.hash_salt = hash_salt
         self.lookback = seconds("lookback", lookback)
         self.give_up_after = seconds("give_up_after", give_up_after)
+        self.recordings = recordings
+        self.only_call_ids = only_call_ids
         self.concurrency = int(checks.checked("concurrency", checks.number(least=1, most=64, whole=True), concurrency))
         self.bland_conn_id = bland_conn_id
         self._killed = False
@@ -125,10 +134,12 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
                 lookback=timedelta(seconds=self.lookback),
                 give_up_after=timedelta(seconds=self.give_up_after),
                 concurrency=self.concurrency,
+                recordings=self._wants_recordings(),
             )
+            only = None if self.only_call_ids in (None, "") else self._only()
             partitions = self._partitions(context, plan.redaction, plan.filters)
             exporter = Exporter(BlandHook(self.bland_conn_id), partitions, plan, self.log, self._raise_if_killed)
-            counts = exporter.run()
+            counts = exporter.run() if only is None else exporter.rewrite(only)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None
         except BlandError as error:
@@ -185,6 +196,17 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         list_query(filters)
         return {name: value for name, value in filters.items() if value is not None}
 
+    def _wants_recordings(self) -> bool:
+        if self.recordings and "recordings" in _names(self.redact):
+            raise BlandValidationError("recordings", "cannot be copied and left out (redact) at once.")
+        return bool(self.recordings)
+
+    def _only(self) -> list[str]:
+        found = [checks.identifier("only_call_ids", call_id) for call_id in _names(self.only_call_ids or ())]
+        if not found:
+            raise BlandValidationError("only_call_ids", "is empty. Give ids of calls, or leave it out.")
+        return found
+
     def _salt(self, context: Context) -> str | None:
         if self.hash_salt is None:
             return None
@@ -208,8 +230,10 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         return partitions
 
     def _result(self, root: ObjectStoragePath, span: Span, counts: Counts, unsettled: int) -> dict[str, Any]:
+        from airflow_provider_bland.tasks.files import url_of
+
         return {
-            "path": str(root),
+            "path": url_of(root),
             "from": span.start.isoformat(),
             "to": span.end.isoformat(),
             "calls": counts.calls,

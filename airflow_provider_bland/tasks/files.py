@@ -197,6 +197,13 @@ class Tally:
         return self._hash.hexdigest()
 
 
+def url_of(path: ObjectStoragePath) -> str:
+    """A path as a text that leads to it again: with the connection it is reached by, which ``str`` leaves out."""
+    text = str(path)
+    scheme, mark, rest = text.partition("://")
+    return f"{scheme}://{path.conn_id}@{rest}" if mark and path.conn_id and "@" not in rest.split("/")[0] else text
+
+
 def parent_of(name: str) -> str:
     """The directory of a path as fsspec writes it."""
     return name.rstrip("/").rpartition("/")[0]

@@ -145,6 +145,18 @@ class Partitions:
         """Where a day's files of a table are."""
         return self.root / table / f"{_PARTITION}{day.isoformat()}"
 
+    def recording(self, call_id: str, day: date) -> ObjectStoragePath:
+        """Where a call's recording is kept."""
+        return self.root / "recordings" / f"{_PARTITION}{day.isoformat()}" / f"{call_id}.mp3"
+
+    def remove_recording(self, call_id: str, day: date) -> None:
+        """Delete a call's recording, if it is there."""
+        files.remove(self.recording(call_id, day))
+
+    def within(self, path: ObjectStoragePath) -> str:
+        """A path relative to the export's directory, so that it can be moved as a whole."""
+        return path.path.removeprefix(self.root.path.rstrip("/")).lstrip("/")
+
     def file_name(self, span: Span) -> str:
         """Name of a part's file, in every table."""
         return f"part-{span.name}.{self.file_format}"
@@ -251,7 +263,9 @@ class Partitions:
     def paths(self, part: Part) -> list[str]:
         """A part's files, in every table."""
         day = part.span.start.date()
-        return [str(self.directory(table, day) / about["name"]) for table, about in part.about["files"].items()]
+        return [
+            files.url_of(self.directory(table, day) / about["name"]) for table, about in part.about["files"].items()
+        ]
 
     def is_stale(self, part: Part) -> bool:
         """Whether a killed execution has replaced a part's files, and not told so beside them."""

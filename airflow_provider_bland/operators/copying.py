@@ -1,0 +1,58 @@
+"""Copying the recordings of calls beside their tables."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_bland.api.errors import BlandNotFoundError
+from airflow_provider_bland.calls.rows import created_at_of
+from airflow_provider_bland.tasks import files
+
+if TYPE_CHECKING:
+    from airflow_provider_bland.hooks.bland import BlandHook
+    from airflow_provider_bland.tasks.partitions import Partitions
+
+
+class Recordings:
+    """
+    Copies recordings, each once. Used in several threads, none of which asks Airflow for anything.
+
+    :param hook: where they are.
+    :param partitions: where they go.
+    """
+
+    def __init__(self, hook: BlandHook, partitions: Partitions) -> None:
+        self._files = partitions
+        self._settings = hook.settings
+        self._kind = type(hook)
+        self._conn_id = hook.bland_conn_id
+        self._mine = threading.local()
+
+    def keep(self, call_id: str, details: Mapping[str, Any] | None, created: datetime | None) -> str | None:
+        """
+        Copy a call's recording, if it has one and it is not there yet.
+
+        :return: where it is, within the export; ``None`` if Bland has none, or does not give it yet.
+        """
+        if details is None or not details.get("recording_url"):
+            return None
+        moment = created_at_of(details) or created
+        if moment is None:
+            return None
+        path = self._files.recording(call_id, moment.date())
+        if not files.exists(path):
+            try:
+                # Not as a text, which would not tell the connection it is reached by.
+                self._hook().get_recording(call_id, cast(str, path))
+            except BlandNotFoundError:
+                return None
+        return self._files.within(path)
+
+    def _hook(self) -> BlandHook:
+        if not hasattr(self._mine, "hook"):
+            self._mine.hook = self._kind(self._conn_id)
+            self._mine.hook._settings = self._settings
+        return self._mine.hook  # type: ignore[no-any-return]
