@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.settings import BlandSettings
@@ -22,6 +22,24 @@ class _StoppedError(BaseException):
     """Nobody waits for the results any more."""
 
 
+class PerThread(Generic[T]):
+    """
+    Something that each thread has one of its own of.
+
+    :param make: makes one, in the thread that first asks.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._mine = threading.local()
+
+    def get(self) -> T:
+        """The one of the thread that asks."""
+        if not hasattr(self._mine, "thing"):
+            self._mine.thing = self._make()
+        return self._mine.thing  # type: ignore[no-any-return]
+
+
 class Senders:
     """
     Sends requests of several threads, over a connection of each.
@@ -31,7 +49,7 @@ class Senders:
 
     def __init__(self, settings: BlandSettings) -> None:
         self._settings = settings
-        self._mine = threading.local()
+        self._mine = PerThread(self._transport)
         self._all: list[Any] = []
         self._stopped = threading.Event()
 
@@ -39,13 +57,14 @@ class Senders:
         """Send a request from the thread that calls, with the retries every request has."""
         if self._stopped.is_set():
             raise _StoppedError
-        transport = getattr(self._mine, "transport", None)
-        if transport is None:
-            from airflow_provider_bland.api.transport import SyncTransport
+        return self._mine.get().send(request)
 
-            transport = self._mine.transport = SyncTransport(self._settings, sleep=self._sleep)
-            self._all.append(transport)
-        return transport.send(request)
+    def _transport(self) -> Any:
+        from airflow_provider_bland.api.transport import SyncTransport
+
+        transport = SyncTransport(self._settings, sleep=self._sleep)
+        self._all.append(transport)
+        return transport
 
     def _sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):

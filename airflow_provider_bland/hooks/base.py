@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -48,6 +48,16 @@ class HookBase(BaseHook):
             _mask(connection, extra)
             self._settings = self._read(connection, extra)
         return self._settings
+
+    def twin(self) -> Self:
+        """
+        Make another hook of the same connection, with requests of its own: for another thread.
+
+        :return: a hook that need not look the connection up, which only a task's own thread may do.
+        """
+        other = type(self)(self.bland_conn_id)
+        other._settings, other.pause = self.settings, self.pause
+        return other
 
     async def aget_settings(self) -> BlandSettings:
         """As :attr:`settings`, for triggers: no blocking call on the event loop."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_bland.api.errors import BlandNotFoundError
+from airflow_provider_bland.api.parallel import PerThread
 from airflow_provider_bland.calls.rows import created_at_of
 from airflow_provider_bland.tasks import files
 
@@ -26,10 +26,9 @@ class Recordings:
 
     def __init__(self, hook: BlandHook, partitions: Partitions) -> None:
         self._files = partitions
-        self._settings = hook.settings
-        self._kind = type(hook)
-        self._conn_id = hook.bland_conn_id
-        self._mine = threading.local()
+        # One for each thread, of which each has the connection already.
+        self._hooks = PerThread(hook.twin)
+        hook.settings  # noqa: B018
 
     def keep(self, call_id: str, details: Mapping[str, Any] | None, created: datetime | None) -> str | None:
         """
@@ -46,13 +45,7 @@ class Recordings:
         if not files.exists(path):
             try:
                 # Not as a text, which would not tell the connection it is reached by.
-                self._hook().get_recording(call_id, cast(str, path))
+                self._hooks.get().get_recording(call_id, cast(str, path))
             except BlandNotFoundError:
                 return None
         return self._files.within(path)
-
-    def _hook(self) -> BlandHook:
-        if not hasattr(self._mine, "hook"):
-            self._mine.hook = self._kind(self._conn_id)
-            self._mine.hook._settings = self._settings
-        return self._mine.hook  # type: ignore[no-any-return]

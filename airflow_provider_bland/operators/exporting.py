@@ -51,6 +51,15 @@ class Counts:
     days: set[date] = field(default_factory=set)
     files: list[str] = field(default_factory=list)
     late_files: list[str] = field(default_factory=list)
+    written: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def count(self, part: Part) -> None:
+        """Count a part's rows, bytes and files, by table."""
+        for table, about in part.about["files"].items():
+            found = self.written.setdefault(table, {"rows": 0, "bytes": 0, "files": 0})
+            found["rows"] += about["rows"]
+            found["bytes"] += about["bytes"]
+            found["files"] += 1
 
 
 class Exporter:
@@ -142,6 +151,7 @@ class Exporter:
             self._written.append(piece)
             self._counts.calls += part.rows
             self._counts.files += self._files.paths(part)
+            self._counts.count(part)
             self._counts.turns += int(part.about["files"].get("call_turns", {}).get("rows", 0))
         self._files.prune(whole, pieces)
         self._counts.days.add(day.start.date())
@@ -251,7 +261,9 @@ class Exporter:
             self._save_progress(done)
             if changes or self._files.is_stale(part):
                 now = self._files.merge(part.span, changes)
-                self._counts.late_files += self._files.paths(now) if now else []
+                if now is not None:
+                    self._counts.late_files += self._files.paths(now)
+                    self._counts.count(now)
                 self._counts.days.add(part.span.start.date())
 
     def _save_progress(self, done: set[str]) -> None:
@@ -352,6 +364,7 @@ class Exporter:
                 if changes and (now := partitions.merge(part.span, changes)) is not None:
                     self._counts.late += len(changes)
                     self._counts.late_files += partitions.paths(now)
+                    self._counts.count(now)
                     self._counts.days.add(part.span.start.date())
         for changed in sorted(self._counts.days):
             partitions.publish(changed)

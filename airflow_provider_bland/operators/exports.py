@@ -119,6 +119,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         self.concurrency = int(checks.checked("concurrency", checks.number(least=1, most=64, whole=True), concurrency))
         self.bland_conn_id = bland_conn_id
         self._killed = False
+        self._written: dict[str, dict[str, int]] = {}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the files."""
@@ -145,6 +146,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         except BlandError as error:
             raise as_task_error(error) from error
         result = self._result(partitions.root, span, counts, exporter.open)
+        self._written = counts.written
         self.log.info(
             "%d calls created from %s to %s are in %s; %d rows of earlier ones were brought up to date, %d calls are "
             "not final yet.",
@@ -152,6 +154,33 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         )  # fmt: skip
         _tell_assets(context, self.outlets, {name: value for name, value in result.items() if "files" not in name})
         return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """For the OpenLineage provider: each table that was written to, with its columns, rows, bytes and files."""
+        from airflow.providers.openlineage.extractors import OperatorLineage
+        from openlineage.client.event_v2 import OutputDataset
+        from openlineage.client.facet_v2 import output_statistics_output_dataset, schema_dataset
+
+        from airflow_provider_bland.tasks.files import dataset_of, storage_path
+        from airflow_provider_bland.tasks.partitions import TABLES as COLUMNS
+
+        root = storage_path("path", self.path)
+        outputs = []
+        for table, about in self._written.items():
+            namespace, name = dataset_of(root / table)
+            fields = [schema_dataset.SchemaDatasetFacetFields(name=n, type=kind) for n, kind in COLUMNS[table].items()]
+            statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+                rowCount=about["rows"], size=about["bytes"], fileCount=about["files"]
+            )
+            outputs.append(
+                OutputDataset(
+                    namespace=namespace,
+                    name=name,
+                    facets={"schema": schema_dataset.SchemaDatasetFacet(fields=fields)},
+                    outputFacets={"outputStatistics": statistics},
+                )
+            )
+        return OperatorLineage(outputs=outputs)
 
     def on_kill(self) -> None:
         """End soon; what is finished stays, and a retry goes on after it."""

@@ -198,10 +198,19 @@ class Tally:
 
 
 def url_of(path: ObjectStoragePath) -> str:
-    """A path as a text that leads to it again: with the connection it is reached by, which ``str`` leaves out."""
+    """A path as a text that leads to it again: with the connection it is reached by, which some versions leave out."""
     text = str(path)
     scheme, mark, rest = text.partition("://")
     return f"{scheme}://{path.conn_id}@{rest}" if mark and path.conn_id and "@" not in rest.split("/")[0] else text
+
+
+def dataset_of(path: ObjectStoragePath) -> tuple[str, str]:
+    """Namespace and name of a path, as OpenLineage names datasets (openlineage.io/docs/spec/naming)."""
+    if path.protocol in _LOCAL:
+        return "file", path.path
+    scheme, _, rest = str(path).partition("://")
+    bucket, _, key = rest.partition("@")[2].partition("/") if "@" in rest.split("/")[0] else rest.partition("/")
+    return f"{scheme}://{bucket}", key.rstrip("/") or "/"
 
 
 def parent_of(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from export_helpers import HOUR, Past, Runs, at
-from helpers import Control
+from helpers import Control, FakeTi
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.hooks.bland import BlandHook
@@ -550,3 +550,21 @@ def test_recordings_cannot_be_copied_and_left_out(bland: Control, export: Callab
     with pytest.raises(errors.BlandValidationError, match="recordings"):
         export(recordings=True, redact=["recordings"]).hour(9)
     assert bland.counts() == {}
+
+
+def test_lineage_tells_tables_columns_rows_and_bytes(bland: Control, past: Past, tmp_path: Path) -> None:
+    pytest.importorskip("airflow.providers.openlineage.extractors")
+    past.calls(4, at(9), at(10))
+    operator = ExportCallsOperator(
+        task_id="x", path=str(tmp_path / "e"), start=at(9), end=at(10), tables=["calls", "call_turns"]
+    )
+    operator.execute({"ti": FakeTi()})  # type: ignore[arg-type]
+    lineage = operator.get_openlineage_facets_on_complete(None)
+    calls, turns = lineage.outputs
+    assert (calls.namespace, calls.name) == ("file", f"{tmp_path}/e/calls")
+    assert turns.name == f"{tmp_path}/e/call_turns"
+    statistics = calls.outputFacets["outputStatistics"]
+    (file,) = (tmp_path / "e" / "calls").glob("created_date=*/part-*")
+    assert (statistics.rowCount, statistics.size, statistics.fileCount) == (4, file.stat().st_size, 1)
+    fields = {field.name: field.type for field in calls.facets["schema"].fields}
+    assert (fields["price_usd"], fields["metadata"]) == ("decimal", "json")

@@ -123,3 +123,25 @@ def test_a_path_that_cannot_be_is_refused_by_name(value: Any, words: str) -> Non
 def test_a_manifest_is_readable_json(tmp_path: Path) -> None:
     files.write_json(at(tmp_path / "_manifest.json"), {"rows": 3})
     assert json.loads((tmp_path / "_manifest.json").read_text()) == {"rows": 3}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("memory://bucket/a/b/", ("memory://bucket", "a/b")),
+        ("/data/calls", ("file", "/data/calls")),
+        ("file:///data/calls", ("file", "/data/calls")),
+    ],
+)
+def test_datasets_are_named_as_openlineage_does(url: str, expected: tuple[str, str]) -> None:
+    assert files.dataset_of(files.storage_path("path", url)) == expected
+
+
+def test_a_path_as_text_leads_back_to_its_connection() -> None:
+    pytest.importorskip("s3fs")
+    path = ObjectStoragePath("s3://my_conn@bucket/a") / "b"
+    assert files.url_of(path) == "s3://my_conn@bucket/a/b"
+    assert files.dataset_of(path) == ("s3://bucket", "a/b")
+    assert ObjectStoragePath(files.url_of(path)).conn_id == "my_conn"
+    assert files.url_of(ObjectStoragePath("memory://bucket/a")) == "memory://bucket/a"
+    assert files.url_of(ObjectStoragePath("/data/a")) in ("/data/a", "file:///data/a")
