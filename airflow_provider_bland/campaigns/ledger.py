@@ -87,6 +87,7 @@ class Ledger:
         self._writer = writer
         self._next = 0
         self._names = 0
+        self._head = ""
         self.bytes_read = 0
         self.bytes_written = 0
 
@@ -121,6 +122,7 @@ class Ledger:
         if not heads:
             return None, []
         head = heads[-1]
+        self._head = head.name
         blocks = [segment for segment in segments if segment.kind == "block" and segment.number >= head.number]
         return self._segment(head), [self._segment(block) for block in blocks]
 
@@ -142,7 +144,8 @@ class Ledger:
     def _append(self, kind: str, content: Mapping[str, Any]) -> None:
         mine = Segment(self._next, kind, self._writer)
         self._write(mine.name, content)
-        others = [found for found in self._segments() if found.number >= mine.number and found.writer != self._writer]
+        segments = self._segments()
+        others = [found for found in segments if found.number >= mine.number and found.writer != self._writer]
         if others:
             # What it announces does not happen.
             self._folder.remove(mine.name)
@@ -150,7 +153,15 @@ class Ledger:
                 "Another execution of this task is at work on the same campaign. This one stops here and rings nobody "
                 "any more; the other goes on."
             )
+        if kind == "block" and self._head not in {found.name for found in segments}:
+            # A folder that vanished, and was made anew by writing into it.
+            raise LedgerBrokenError(
+                "The ledger of this campaign is not where it was a moment ago. Nobody was rung since. Bring it back, "
+                "and clear the task: it goes on."
+            )
         self._next += 1
+        if kind == "head":
+            self._head = mine.name
 
     def _segments(self) -> list[Segment]:
         found = [segment for name in self._folder.names(_SEGMENTS) if (segment := Segment.of(name))]

@@ -248,6 +248,10 @@ class World:
         self._runs.append(run)
         return run
 
+    def adopt(self, run: Run) -> None:
+        """See to a run that was started elsewhere."""
+        self._runs.append(run)
+
     def both_ways(self, name: str, number: str = ENDLESS, **conf: Any) -> dict[str, Run]:
         """Start a run that waits on the worker and one that waits in the triggerer."""
         return {way: self.run(f"{name}_{way}", number, **conf) for way in ("sync", "deferred")}
