@@ -87,7 +87,7 @@ class SendCallOperator(CallDialler):
     :param timeout: seconds or timedelta the call may take, queue and wait for ``start_time`` included. Default: time
         until ``start_time`` + ``max_duration`` + 15 minutes. ``execution_timeout`` ends the wait too, if it is earlier.
     :param stop_on_timeout: stop the call when its time is up.
-    :param stop_on_kill: stop the call when a user marks the task failed or successful, or clears it.
+    :param stop_on_kill: stop the call when a user marks the task failed, successful or skipped.
     :param settle_timeout: seconds to wait after the end for ``analysis``, if ``analysis_schema`` was given.
     :param include_transcript: return the transcript too. Off by default: XCom is a database.
     :param fail_on: outcomes that fail the task, without retries.
@@ -108,7 +108,8 @@ class SendCallOperator(CallDialler):
     :param bland_conn_id: connection of type ``bland``.
     """
 
-    template_fields: Sequence[str] = (*CALL_FIELDS, "call_options", "callee_timezone", "bland_conn_id")
+    # stop_on_kill is no template, but so Airflow keeps it where the API server finds it when a user marks the task.
+    template_fields: Sequence[str] = (*CALL_FIELDS, "call_options", "callee_timezone", "bland_conn_id", "stop_on_kill")
     template_fields_renderers = {
         "request_data": "json",
         "metadata": "json",
