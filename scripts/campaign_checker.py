@@ -149,16 +149,19 @@ def _check_money(story: Story, calls: list[Call]) -> None:
 def _check_pace(story: Story, calls: list[Call]) -> None:
     wanted = story.wanted
     for _, decision, before, _ in story.decisions:
-        require(before + len(decision.ring) <= wanted.concurrent, "too many at once", decision, before)
-        for one, other in itertools.pairwise(decision.ring):
+        if not wanted.batches:
+            require(before + len(decision.ring) <= wanted.concurrent, "too many at once", decision, before)
+        for one, other in itertools.pairwise(decision.ring if not wanted.batches else ()):
             gap = (other.at - one.at).total_seconds()
             require(gap >= 1 / wanted.per_second - EPS, "too fast", one, other)
     for call in calls:
         others = [other for other in calls if other is not call and other.at <= call.at]
         live = [other for other in others if not other.lost and (other.over or 0.0) > call.at]
         require(len(live) < wanted.concurrent, "too many calls at once", call, live)
-        for at, wait in story.throttled:
-            require(not at + EPS < call.at < at + wait - EPS, "rung in a pause", call, at, wait)
+        for round_, at, wait in story.throttled:
+            # What waits at Bland already goes on.
+            if call.round > round_:
+                require(call.at >= at + wait - EPS, "rung in a pause", call, at, wait)
     moments = [call.at for call in calls]
     for index, at in enumerate(moments):
         for most, length in ((wanted.per_hour, 3600), (wanted.per_day, 86_400)):
@@ -279,7 +282,7 @@ def _check_nobody_is_forgotten(story: Story, calls: list[Call]) -> None:
             continue
         made = [call for call in calls if call.round < round_]
         lately = [call.at for call in made]
-        pause = max([at for at, _ in story.throttled if at <= now], default=-1e12)
+        pause = max([at for _, at, _ in story.throttled if at <= now], default=-1e12)
         if now - pause < 1000 or (lately and now - lately[-1] < 1 / wanted.per_second + 1):
             continue
         # Limits of an hour and a day are kept by the minute and by the quarter of an hour.

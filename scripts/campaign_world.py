@@ -75,7 +75,7 @@ class Wanted:
     per_day: int | None
     breaker: tuple[float, int, int] | None
     history: dict[str, list[float]]
-    always: bool = False
+    batches: bool = False
 
 
 @dataclass
@@ -117,8 +117,8 @@ class Story:
     stopped: float | None = None
     # (moment, decision, under way before, told that Bland has enough since the last one)
     decisions: list[tuple[float, Decision, int, bool]] = field(default_factory=list)
-    # (moment, seconds to wait at least)
-    throttled: list[tuple[float, float]] = field(default_factory=list)
+    # (round, moment, seconds to wait at least)
+    throttled: list[tuple[int, float, float]] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     finished: float = 0.0
     plan: Plan | None = None
@@ -228,8 +228,8 @@ class World:
     def _rules(self) -> tuple[Rules, Wanted]:
         dice = self.dice
         hours, week, closed, stop = dice.choice(self._hours)
-        always = dice.random() < 0.03
-        if always:
+        batches = dice.random() < 0.25
+        if dice.random() < 0.03:
             hours, week, closed, stop = CallingHours.always(), {day: [(0, 1440)] for day in range(7)}, set(), 0
         start = datetime.fromisoformat(dice.choice(STARTS)).replace(tzinfo=UTC) + timedelta(
             seconds=dice.randrange(172_800)
@@ -263,17 +263,9 @@ class World:
         breaker = _some(dice, 0.5, dice.choice(((0.5, 4, 2), (1.0, 3, 3), (0.34, 5, 1))))
         minutes = dice.choice((2.0, 10.0, 30.0))
         rules = Rules(
-            hours,
-            start,
-            finish,
-            attempts,
-            redial,
-            limits,
-            budget,
-            pacing,
-            FailureRate(*breaker) if breaker else None,
-            minutes,
-        )
+            hours, start, finish, attempts, redial, limits, budget, pacing, FailureRate(*breaker) if breaker else None,
+            minutes, "batches" if batches else "calls",
+        )  # fmt: skip
         history = {}
         for number in PEOPLE:
             if dice.random() < 0.25:
@@ -284,7 +276,7 @@ class World:
             {outcome: max(delay.total_seconds(), 10.0) for outcome, delay in redial.items()},
             [(limit.rings, limit.days * 86_400.0) for limit in limits],
             budget.calls if budget else None, budget.usd if budget else None, price, minutes,
-            pacing.concurrent, pacing.per_second, pacing.per_hour, pacing.per_day, breaker, history, always,
+            pacing.concurrent, pacing.per_second, pacing.per_hour, pacing.per_day, breaker, history, batches,
         )  # fmt: skip
         return rules, wanted
 
@@ -297,6 +289,9 @@ class _Playing:
         self.wanted = story.wanted
         self.now = self.wanted.start
         self.live: list[Call] = []
+        # Of batches: when each slot at Bland is free, and who comes back from there unrung, and when.
+        self.slots = [0.0] * self.wanted.concurrent
+        self.backs: list[tuple[float, int]] = []
         # Some worlds are kind, some are not.
         self.trouble = dice.choice((0.0, 0.0, 0.02, 0.1, 0.3))
         self.mood = [dice.random() ** 2 for _ in OUTCOMES]
@@ -321,7 +316,10 @@ class _Playing:
             head = json.dumps(self.plan.head()) if self.dice.random() < 0.3 else None
             if head is not None:
                 self.plan = Plan.load(self.plan.rules, json.loads(head), self.storage)
-            self._ring(decision)
+            if self.wanted.batches:
+                self._hand_over(decision)
+            else:
+                self._ring(decision)
             self._wait(decision)
         raise AssertionError(f"the campaign does not end: {self.story.decisions[-5:]}")
 
@@ -343,6 +341,8 @@ class _Playing:
             self.plan.stop("somebody stopped it")
         if self.plan.stopped and story.stopped is None:
             story.stopped = self.now
+        if self.plan.stopped:
+            self._stop_batches()
 
     def _ring(self, decision: Decision) -> None:
         dice, plan, story, clock = self.dice, self.plan, self.story, self.now
@@ -358,7 +358,7 @@ class _Playing:
                 if kind < 0.5:
                     wait = dice.choice((None, 7.0, 1000.0))
                     plan.returned(recipient.row, _moment(clock), "too many", throttled=True, retry_after=wait)
-                    story.throttled.append((clock, wait or 15.0))
+                    story.throttled.append((self.round, clock, wait or 15.0))
                     halted = self.enough = True
                     continue
                 if kind < 0.8:
@@ -379,12 +379,37 @@ class _Playing:
                 story.ended.append(plan.lost(recipient.row, _moment(clock), "no reply"))
                 continue
             plan.placed(recipient.row, _moment(clock))
-            call.over = clock + dice.choice((8.0, 20.0, 60.0, 150.0, 900.0)) * dice.uniform(0.8, 1.2)
+            call.over = clock + self._length()
             self.live.append(call)
         self.now = max(self.now, clock)
 
+    def _length(self) -> float:
+        return self.dice.choice((8.0, 20.0, 60.0, 150.0, 900.0)) * self.dice.uniform(0.8, 1.2)
+
+    def _hand_over(self, decision: Decision) -> None:
+        """A batch: Bland rings as slots become free, and is stopped when the first of its callees' hours close."""
+        dice, plan, hours = self.dice, self.plan, self.plan.rules.hours
+        recipients = [plan.under_way[ring.recipient.row] for ring in decision.ring]
+        if recipients and dice.random() < self.trouble:
+            for place, recipient in enumerate(recipients):
+                plan.returned(recipient.row, _moment(self.now), "too many", throttled=not place)
+            self.story.throttled.append((self.round, self.now, 15.0))
+            self.enough = True
+            return
+        ends = [hours.closes_at(_moment(self.now), recipient.zones) for recipient in recipients]
+        stop = min([plan.rules.ends, *(end.timestamp() for end in ends if end is not None)])
+        for recipient in recipients:
+            slot = min(range(len(self.slots)), key=lambda index: self.slots[index])
+            at = max(self.now, self.slots[slot])
+            if at >= stop:
+                self.backs.append((max(stop, self.now), recipient.row))
+                continue
+            call = Call(recipient.row, recipient.number, recipient.zones, self.round, self.now, at, self.wanted.minutes)
+            call.over = self.slots[slot] = at + self._length()
+            self.live.append(call)
+
     def _wait(self, decision: Decision) -> None:
-        over = sorted(call.over for call in self.live if call.over is not None)
+        over = sorted([*(call.over or 0.0 for call in self.live), *(at for at, _ in self.backs)])
         moments = [] if decision.wake_at is None else [decision.wake_at.timestamp()]
         if decision.wake_after and over:
             moments.append(over[min(decision.wake_after, len(over)) - 1])
@@ -399,7 +424,18 @@ class _Playing:
         for call in sorted(self.live, key=lambda call: call.over or 0.0):
             if (call.over or 0.0) <= self.now:
                 self.live.remove(call)
+                if self.wanted.batches:
+                    self.story.calls.append(call)
+                    self.plan.placed(call.row, _moment(call.at))
                 self._end(call)
+        for at, row in [back for back in self.backs if back[0] <= self.now]:
+            self.backs.remove((at, row))
+            self.plan.returned(row, _moment(self.now), "the hours closed")
+
+    def _stop_batches(self) -> None:
+        for call in [call for call in self.live if self.wanted.batches and call.at > self.now]:
+            self.live.remove(call)
+            self.backs.append((self.now, call.row))
 
     def _end(self, call: Call) -> None:
         dice, plan, story = self.dice, self.plan, self.story

@@ -81,8 +81,13 @@ class _Deciding:
     held_by: str = ""
     held_until: float | None = None
 
+    @property
+    def one_by_one(self) -> bool:
+        return self.plan.rules.dispatch == "calls"
+
     def decision(self) -> Decision:
         plan = self.plan
+        plan.catch_up(self.now)
         if plan.stopped:
             return self._finishing(Bucket.STOPPED, plan.stopped)
         if self.now >= plan.rules.ends:
@@ -96,14 +101,15 @@ class _Deciding:
 
     def _fill(self) -> None:
         plan, pacing = self.plan, self.plan.rules.pacing
-        one_by_one = plan.rules.dispatch == "calls"
+        one_by_one = self.one_by_one
         plan.pace.speed_up(pacing)
         slots = (plan.pace.slots(pacing) if one_by_one else LARGEST_BATCH) - len(plan.under_way)
         room, _ = plan.pace.room(pacing, self.now)
-        gap = self._gap(one_by_one)
+        gap = self._gap()
         chains = self._open_chains()
         while True:
-            at = plan.pace.next(gap, self.now)
+            # What waits at Bland is rung before who comes after it.
+            at = plan.pace.next(gap, self.now) if one_by_one else self.now + len(plan.under_way) * gap
             if len(self.ring) >= slots:
                 return self._held("slots")
             if room is not None and len(self.ring) >= room:
@@ -122,16 +128,16 @@ class _Deciding:
                 return self._held("budget")
             if chain is not None:
                 chain.advance()
-            plan.begin_ring(recipient, at)
+            plan.begin_ring(recipient, self.now, at)
             self.ring.append(Ring(recipient, _utc(at)))
 
     def _held(self, by: str, until: float | None = None) -> None:
         self.held_by, self.held_until = by, until
 
-    def _gap(self, one_by_one: bool) -> float:
+    def _gap(self) -> float:
         """Seconds between two rings. What waits at Bland rings as fast as calls before it end."""
         plan, pacing = self.plan, self.plan.rules.pacing
-        if one_by_one:
+        if self.one_by_one:
             return 1 / pacing.per_second
         usual = plan.seconds / plan.calls_ended if plan.calls_ended >= _KNOWN_AFTER else USUAL_CALL
         return max(1 / pacing.per_second, usual / plan.pace.slots(pacing))
@@ -142,23 +148,32 @@ class _Deciding:
         found = []
         for chain in self.plan.chains.values():
             if chain.waiting and hours.is_open(now, chain.zones):
-                closes = hours.closes_at(now, chain.zones)
-                found.append((math.inf if closes is None else closes.timestamp(), chain))
+                found.append((self._closes(chain.zones), chain))
         return sorted(found, key=lambda pair: pair[0])
 
     def _next(self, at: float, chains: list[tuple[float, Chain]]) -> tuple[Recipient, Chain | None] | None:
         """Somebody who may be rung at this moment; still in its chain, or taken out of those who are due."""
         plan = self.plan
-        while (due := plan.later.due()) is not None and due <= at:
+        # A batch is expected to come to somebody at this moment, but may ring at once.
+        earliest = at if self.one_by_one else self.now
+        while (due := plan.later.due()) is not None and due <= earliest:
             recipient = plan.later.pop()
-            if self._may_ring(recipient, at):
+            if not self._may_ring(recipient, earliest):
+                continue
+            closes = self._closes(recipient.zones)
+            if self.one_by_one or at < closes:
                 return recipient, None
+            self._put_off(recipient, closes, "not its turn before the hours closed")
         for closes, chain in chains:
             while at < closes and (waiting := chain.peek()) is not None:
-                if self._may_ring(waiting, at):
+                if self._may_ring(waiting, earliest):
                     return waiting, chain
                 chain.advance()
         return None
+
+    def _closes(self, zones: tuple[str, ...]) -> float:
+        closes = self.plan.rules.hours.closes_at(_utc(self.now), zones)
+        return math.inf if closes is None else closes.timestamp()
 
     def _may_ring(self, recipient: Recipient, at: float) -> bool:
         """Whether, or else the recipient is put off or given up."""
@@ -166,17 +181,22 @@ class _Deciding:
         if recipient.row in plan.suppressed:
             self.gone.append(plan.give_up(recipient, Bucket.SUPPRESSED, "suppressed"))
             return False
-        limited = plan.rules.allowed_from(plan.rings_of(recipient), at) > at
-        due, why = plan.fitted(recipient, at, recipient.why)
-        if due == at:
+        if plan.fitted(recipient, at, "")[0] == at:
             return True
+        self._put_off(recipient, at, recipient.why)
+        return False
+
+    def _put_off(self, recipient: Recipient, at: float, why: str) -> None:
+        """Until limits and hours allow a ring, or for good."""
+        plan = self.plan
+        limited = plan.rules.allowed_from(plan.rings_of(recipient), at) > at
+        due, why = plan.fitted(recipient, at, why)
         if due is None:
             bucket = Bucket.CONTACT_LIMIT if limited else Bucket.EXPIRED
             self.gone.append(plan.give_up(recipient, bucket, f"{why or 'outside the hours'} until the campaign's end"))
         else:
             recipient.due, recipient.why = due, why
             plan.later.push(recipient)
-        return False
 
     def _finishing(self, closing: Bucket, why: str) -> Decision:
         under_way = len(self.plan.under_way)
@@ -209,7 +229,7 @@ class _Deciding:
         moments = [math.inf if due is None else due]
         for chain in plan.chains.values():
             if chain.waiting:
-                after = _utc(plan.pace.next(0, self.now))
+                after = _utc(plan.pace.next(0, self.now) if self.one_by_one else self.now)
                 opening = hours.next_opening(hours.closes_at(after, chain.zones) or after, chain.zones)
                 moments.append(math.inf if opening is None else opening.timestamp())
         return max(min(moments), self.now)

@@ -74,6 +74,7 @@ class Plan:
         self.later = Later(self.box)
         self.numbers = Numbers(self.box)
         self.under_way: dict[int, Recipient] = {}
+        self.unplaced: set[int] = set()
         self.pace = Pace()
         self.purse = Purse(rules.budget, rules.max_duration)
         self.breaker = Breaker(rules.stop_when)
@@ -142,6 +143,7 @@ class Plan:
             "later": self.later.as_dict(),
             "numbers": list(self.numbers.pages),
             "under_way": [recipient.as_list() for recipient in self.under_way.values()],
+            "unplaced": sorted(self.unplaced),
             "pace": self.pace.as_dict(),
             "votes": self.breaker.as_list(),
             "suppressed": sorted(self.suppressed),
@@ -162,6 +164,7 @@ class Plan:
         plan.later = Later.from_dict(plan.box, head["later"])
         plan.numbers.pages = list(head["numbers"])
         plan.under_way = {one.row: one for one in map(Recipient.from_list, head["under_way"])}
+        plan.unplaced = set(head["unplaced"])
         plan.pace = Pace.from_dict(head["pace"])
         plan.breaker = Breaker(rules.stop_when, head["votes"])
         plan.suppressed = set(head["suppressed"])
@@ -173,10 +176,9 @@ class Plan:
 
     def placed(self, row: int, at: datetime) -> None:
         """Bland accepted the call, at this moment."""
-        recipient, moment = self.under_way[row], at.timestamp()
-        self.pace.moved(recipient.rings[-1], moment)
+        self._rang(self.under_way[row], at.timestamp())
+        self.unplaced.discard(row)
         self.pace.went_well()
-        recipient.rings = [*recipient.rings[:-1], moment]
 
     def returned(
         self, row: int, at: datetime, why: str, *, throttled: bool = False, retry_after: float | None = None
@@ -214,8 +216,8 @@ class Plan:
 
         :param at: the last moment at which it may have rung.
         """
-        recipient = self.under_way.pop(row)
-        self.pace.moved(recipient.rings[-1], at.timestamp())
+        recipient = self._over(row)
+        self._rang(recipient, at.timestamp())
         self.purse.pay(recipient.minutes, None)
         return self._end(recipient, Bucket.UNSETTLED, why)
 
@@ -242,7 +244,7 @@ class Plan:
         :param drop: why this recipient can never be reached, if so; see ``reactions.reaction_to_call``.
         :return: the recipient, if it is not to be rung again; ``None`` if it waits for its next ring.
         """
-        recipient = self.under_way.pop(row)
+        recipient = self._over(row)
         recipient.outcome = outcome.value
         self.purse.pay(recipient.minutes, price)
         self.calls_ended += 1
@@ -311,13 +313,21 @@ class Plan:
 
     # --- for ``decide`` ---------------------------------------------------------------------------------------------
 
-    def begin_ring(self, recipient: Recipient, at: float) -> None:
-        """The recipient, taken from the queue, is to be rung at this moment."""
+    def begin_ring(self, recipient: Recipient, now: float, at: float) -> None:
+        """The recipient, taken from the queue, is to be rung: from now on, but rather at this moment."""
         recipient.attempts += 1
-        recipient.rings = [*self.rules.remembered(recipient.rings, at), at]
+        recipient.rings = [*self.rules.remembered(recipient.rings, now), at]
         self.under_way[recipient.row] = recipient
+        self.unplaced.add(recipient.row)
         self.purse.set_aside(recipient.minutes)
         self.pace.count(at)
+
+    def catch_up(self, now: float) -> None:
+        """Who waits at Bland, or is being looked for, may be rung at this very moment: count that, not the plan."""
+        for row in self.unplaced:
+            recipient = self.under_way[row]
+            if recipient.rings[-1] < now:
+                self._rang(recipient, now)
 
     def rings_of(self, recipient: Recipient) -> list[float]:
         """Rings that a contact limit may count, with those of other campaigns since this one began."""
@@ -351,8 +361,16 @@ class Plan:
         self.buckets[bucket.value] = self.buckets.get(bucket.value, 0) + 1
         return Ended(recipient, bucket, why)
 
+    def _over(self, row: int) -> Recipient:
+        self.unplaced.discard(row)
+        return self.under_way.pop(row)
+
+    def _rang(self, recipient: Recipient, at: float) -> None:
+        self.pace.moved(recipient.rings[-1], at)
+        recipient.rings = [*recipient.rings[:-1], at]
+
     def _take_back(self, row: int) -> Recipient:
-        recipient = self.under_way.pop(row)
+        recipient = self._over(row)
         self.purse.put_back(recipient.minutes)
         self.pace.take_back(recipient.rings[-1])
         recipient.attempts -= 1
