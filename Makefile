@@ -17,7 +17,8 @@ PIP := $(PY) -m pip install --disable-pip-version-check --quiet --quiet -c const
 CODE := airflow_provider_bland scripts tests benchmarks example_dags
 # From quick to slow.
 TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
-TESTS += $(filter-out $(TESTS) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# Those that play on other versions of Airflow are left out: they have an environment each.
+TESTS += $(filter-out $(TESTS) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
 
 .PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench rules bench constraints areas clean
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
-from conftest import AIRFLOW  # type: ignore[attr-defined]
 from processes import wait_until
 
+AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 HUMAN = "+14155550100"
 ENDLESS = "+14155550154"
 STATE = {"sync": "running", "deferred": "deferred"}
