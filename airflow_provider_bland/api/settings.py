@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from airflow_provider_bland.api.checks import checked
+from airflow_provider_bland.api.checks import checked, number
 from airflow_provider_bland.api.endpoints import BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import DEFAULT_REGION, checked_region
@@ -160,7 +160,7 @@ def settings_of(
             raise BlandValidationError(argument, f"the {name} of {connection} has characters no key has.")
     if host is not None and not isinstance(host, str):
         raise BlandValidationError("host", f"must be text, not {type(host).__name__}.")
-    base_url = base_url_of(host, port)
+    base_url = base_url_of(host, checked("port", _port, port))
     return BlandSettings(
         api_key=api_key,
         base_url=base_url,
@@ -171,6 +171,12 @@ def settings_of(
         verify=verify_of(extra.get("verify"), is_local=is_on_this_machine(base_url)),
         proxy=proxy_of(extra.get("proxy")),
     )
+
+
+def _port(value: Any) -> int | None:
+    if value is None or value == "" or value == 0:
+        return None
+    return int(number(least=1, most=65_535, whole=True)(value))
 
 
 def secret_of(name: str, value: Any) -> str | None:

@@ -209,7 +209,7 @@ class Ledger:
         self.bytes_read += len(content)
         try:
             return [json.loads(line) for line in content.splitlines()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LedgerBrokenError(f"A file of this campaign's ledger cannot be read: {name} ({error}).") from None
 
     def write_page(self, number: int, page: Mapping[str, Any]) -> None:
@@ -240,7 +240,7 @@ class Ledger:
         self.bytes_read += len(content)
         try:
             found = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LedgerBrokenError(f"A file of this campaign's ledger cannot be read: {name} ({error}).") from None
         if not isinstance(found, dict):
             raise LedgerBrokenError(f"A file of this campaign's ledger is not ours: {name}.")

@@ -174,11 +174,15 @@ class StoreJournal:
             return rows, asking
         for call_id in self._call_ids:
             found = self._store.get(self._key(call_id))
-            if not isinstance(found, Mapping) or found.get("max_tries", 0) < self._max_tries:
+            if found is None:
                 continue
-            if isinstance(found.get("row"), Mapping):
+            before = found.get("max_tries") if isinstance(found, Mapping) else None
+            if isinstance(before, int) and before < self._max_tries:
+                continue
+            if isinstance(before, int) and isinstance(found.get("row"), Mapping):
                 rows[call_id] = dict(found["row"])
             else:
+                # Also what is nothing of ours: it may have been charged.
                 asking.add(call_id)
         return rows, asking
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.calls.intents import CallRecord
 
 STATE_KEY: Final = "bland_call"
@@ -76,6 +77,7 @@ class IntentStore:
 
 
 CAMPAIGN_KEY: Final = "bland_campaign"
+_MOST_ROUNDS: Final = 100_000
 
 
 class CampaignPointer:
@@ -94,9 +96,27 @@ class CampaignPointer:
         return self._store is not None
 
     def load(self) -> dict[str, Any] | None:
-        """What an earlier execution wrote."""
+        """
+        What an earlier execution wrote, ``None`` if none did.
+
+        :raises BlandError: if it is nothing of ours: there may be a campaign that it led to.
+        """
         found = self._store.get(CAMPAIGN_KEY) if self._store is not None else None
-        return dict(found) if isinstance(found, Mapping) else None
+        if found is None:
+            return None
+        round_ = found.get("round") if isinstance(found, Mapping) else None
+        if (
+            not isinstance(found, Mapping)
+            or isinstance(round_, bool)
+            or not isinstance(round_, int)
+            or not 0 <= round_ < _MOST_ROUNDS
+            or not isinstance(found.get("path"), str)
+        ):
+            raise BlandError(
+                f"The task state store holds under {CAMPAIGN_KEY!r} what leads to no campaign. Nobody was rung. Look "
+                "at the folders below results_path for one that is under way; delete that value, and clear the task."
+            )
+        return dict(found)
 
     def save(self, pointer: Mapping[str, Any]) -> None:
         """Write. Kept for as long as the DAG run: forgetting early could ring twice."""

@@ -9,9 +9,13 @@ from typing import Any, Final
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.text import clean, shown
 
 PATIENCE: Final = 60.0
 """Seconds for which a triggerer tries to reach Bland at all before it gives a wait back to the task."""
+
+# A trigger's event is kept in the database, and shown in logs.
+_LONGEST: Final = 1_500
 
 
 class WaitStatus(StrEnum):
@@ -40,7 +44,9 @@ class WaitEvent:
     @classmethod
     def of_error(cls, call_id: str, error: BlandError) -> WaitEvent:
         """Tell of an error."""
-        return cls(WaitStatus.ERROR, call_id, type(error).__name__, error.message, error.status_code)
+        return cls(
+            WaitStatus.ERROR, call_id, type(error).__name__, clean(error.message, limit=_LONGEST), error.status_code
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As the payload of a ``TriggerEvent``."""
@@ -62,17 +68,21 @@ class WaitEvent:
         """
         if not isinstance(payload, Mapping) or payload.get("status") not in list(WaitStatus):
             raise BlandError(
-                f"The task that waits for call {call_id} was resumed with an event that is not ours: {payload!r:.200}. "
+                f"The task that waits for call {call_id} was resumed with an event that is not ours: "
+                f"{clean(shown(payload, 200))}. "
                 "A retry waits for the call again, without ringing."
             )
         if payload.get("call_id") != call_id:
-            raise BlandError(f"The task that waits for call {call_id} was told about call {payload.get('call_id')!r}.")
+            raise BlandError(
+                f"The task that waits for call {call_id} was told about call {clean(shown(payload.get('call_id')))}."
+            )
+        error, message, status_code = (payload.get(name) for name in ("error", "message", "status_code"))
         return cls(
             WaitStatus(payload["status"]),
             call_id,
-            payload.get("error"),
-            payload.get("message"),
-            payload.get("status_code"),
+            error if isinstance(error, str) else None,
+            clean(message, limit=_LONGEST) if isinstance(message, str) else None,
+            status_code if isinstance(status_code, int) else None,
         )
 
     def to_error(self) -> BlandError:
