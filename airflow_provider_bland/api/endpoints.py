@@ -65,6 +65,11 @@ class BlandRequest:
         return f"{self.method} {mask_numbers_in(self.path)}"
 
 
+def objects_in(rows: Any) -> list[dict[str, Any]]:
+    """The rows of a list that are any, each a dict of its own."""
+    return [dict(row) for row in rows if isinstance(row, Mapping)]
+
+
 def _is_object(body: Any) -> bool:
     return isinstance(body, Mapping)
 

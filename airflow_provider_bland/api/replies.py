@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Final
 
-from airflow_provider_bland.api.bodies import NOT_JSON, parsed
+from airflow_provider_bland.api.bodies import NOT_JSON, parsed, without
 from airflow_provider_bland.api.errors import (
     BlandAuthError,
     BlandBalanceError,
@@ -31,6 +31,7 @@ MAX_MESSAGES: Final = 8
 MAX_CODE_LENGTH: Final = 64
 MAX_RETRY_AFTER: Final = 86_400.0
 """Whoever says more than a day means not at all."""
+SAID_LENGTH: Final = 1000
 # What of a text is looked at: enough that a number cut off at its end has no part in what is kept.
 _READ_LENGTH: Final = 4 * MAX_MESSAGE_LENGTH
 
@@ -69,12 +70,19 @@ class Reply:
         *,
         secrets: Sequence[str] = (),
         gently: bool = False,
+        flaw: str = "",
     ) -> Reply:
-        """Parse what a transport received; parameters as for :func:`airflow_provider_bland.api.bodies.parsed`."""
-        body, flaw = parsed(content, secrets=secrets, gently=gently)
+        """
+        Parse what a transport received; parameters as for :func:`airflow_provider_bland.api.bodies.parsed`.
+
+        :param flaw: why the content is not worth parsing, if so.
+        """
+        body: Any = NOT_JSON
+        if not flaw:
+            body, flaw = parsed(content, secrets=secrets, gently=gently)
         if status == 204 and not content.strip():
             body, flaw = None, ""
-        reply = cls(status, body, {name.lower(): value for name, value in headers.items()}, flaw)
+        reply = cls(status, body, {name.lower(): without(value, secrets) for name, value in headers.items()}, flaw)
         # In this thread, which may not be the event loop's.
         if status >= 300 or is_error_body(body):
             _ = reply.messages, reply.code
@@ -240,7 +248,7 @@ def error_of(reply: Reply, what: str) -> BlandError:
     elif 300 <= status < 400:
         hint = "Redirects are not followed: they would carry the key elsewhere. Check the connection's base URL."
     said = "; ".join(messages) or reply.flaw or "no message in the body"
-    message = f"Bland refused {what}: {said.rstrip('.')[:_READ_LENGTH]} (HTTP {status}{f', {code}' if code else ''})."
+    message = f"Bland refused {what}: {said.rstrip('.')[:SAID_LENGTH]} (HTTP {status}{f', {code}' if code else ''})."
     return kind(
         f"{message} {hint}".strip(),
         status_code=status,

@@ -24,6 +24,7 @@ from airflow_provider_bland.api.errors import (
     BlandServerError,
 )
 from airflow_provider_bland.api.replies import (
+    SAID_LENGTH,
     Reply,
     error_of,
     hides_server_fault,
@@ -211,7 +212,7 @@ def _detail(request: BlandRequest, kind: Kind, outcome: Reply | Failure) -> str:
         return _in_between(outcome)
     if kind is Kind.CONTRADICTORY:
         return _contradiction(request, outcome)
-    words = "; ".join(outcome.messages)[:1000]
+    words = "; ".join(outcome.messages)[:SAID_LENGTH]
     if words:
         return words
     if kind is Kind.REDIRECTED:
@@ -224,7 +225,7 @@ def _contradiction(request: BlandRequest, outcome: Reply) -> str:
     if request.call_id is not None and call_id_of(outcome.body) is not None:
         return "it is about another call than was asked for"
     if is_error_body(outcome.body):
-        words = "; ".join(outcome.messages)[:1000]
+        words = "; ".join(outcome.messages)[:SAID_LENGTH]
         return f"it says that it failed, and yet what came of it ({words or 'no reason is given'})"
     return "it is not what Bland documents"
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from airflow_provider_bland.api.attempts import Attempt, current, unsendable
-from airflow_provider_bland.api.bodies import TooMuchError, inflated, without
+from airflow_provider_bland.api.bodies import TooMuchError, inflated
 from airflow_provider_bland.api.endpoints import JSON, BlandRequest
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.replies import Reply
@@ -121,8 +121,7 @@ class _Sender:
         return self._environment[host]
 
     def _read(self, request: BlandRequest, response: Any) -> Reply | Failure:
-        status, secrets = int(response.status), self.settings.secrets
-        headers = {name.lower(): without(value, secrets) for name, value in response.headers.items()}
+        status, headers = int(response.status), response.headers
         done = 200 <= status < 300
         content, flaw = b"", ""
         try:
@@ -134,9 +133,8 @@ class _Sender:
             flaw = str(error)
         if flaw and done:
             return Failure(FailureKind.LOST, f"the reply cannot be read: {flaw}", repeatable=False)
-        if flaw:
-            return Reply(status, headers=headers, flaw=flaw)
-        return Reply.parse(status, content, headers, secrets=secrets, gently=self._connections > 1)
+        gently = self._connections > 1
+        return Reply.parse(status, content, headers, secrets=self.settings.secrets, gently=gently, flaw=flaw)
 
     def _poured(self, request: BlandRequest, response: Any, sink: Sink) -> Reply | Failure:
         """Read a reply that is no JSON, piece by piece; errors are JSON all the same."""

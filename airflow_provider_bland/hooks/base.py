@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -15,6 +15,10 @@ from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
 from airflow_provider_bland.hooks import form
 from airflow_provider_bland.tasks.channel import ask_airflow
 from airflow_provider_bland.tasks.sdk import BaseHook, mask_secret
+
+# on_kill has five seconds until Airflow's SIGKILL; the request must fit in with time to spare.
+KILL_SECONDS: Final = 4.0
+KILL_TIMEOUT: Final = (1.5, 2.0)
 
 
 class HookBase(BaseHook):
@@ -94,6 +98,16 @@ class HookBase(BaseHook):
 
     def _send(self, request: BlandRequest, sleep: Callable[[float], None] | None = None) -> Any:
         return self.get_conn().send(request, until=self._until, sleep=sleep)
+
+    def _send_at_once(self, request: BlandRequest) -> Any:
+        """One attempt, for ``on_kill``."""
+        # Our own may be in the middle of a request that the signal of the kill has interrupted.
+        transport = SyncTransport(self.settings)
+        try:
+            until = time.monotonic() + KILL_SECONDS
+            return transport.send(request, max_attempts=1, timeout=KILL_TIMEOUT, until=until)
+        finally:
+            transport.close()
 
     async def _asend(self, request: BlandRequest) -> Any:
         # Held here so that it lives as long as this hook, and shared so that a thousand hooks have one.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_bland.api import batches
+from airflow_provider_bland.api.endpoints import objects_in
 from airflow_provider_bland.hooks.base import HookBase
-from airflow_provider_bland.hooks.calls import KILL_TIMEOUT
 
 _PAGE = 100
 
@@ -46,7 +46,7 @@ class BatchMethods(HookBase):
         :param skip: how many to leave out.
         :return: as :meth:`get_batch`.
         """
-        return [dict(batch) for batch in self._send(batches.list_batches(take, skip))["data"]]
+        return objects_in(self._send(batches.list_batches(take, skip))["data"])
 
     def get_batch_logs(self, batch_id: str) -> list[dict[str, Any]]:
         """
@@ -60,7 +60,7 @@ class BatchMethods(HookBase):
             page = self._send(batches.batch_logs(batch_id, _PAGE, len(found)))["data"]
             before = len(found)
             # Entries that are written meanwhile push older ones onto the next page.
-            found |= {str(entry.get("id") or entry): dict(entry) for entry in page}
+            found |= {str(entry.get("id") or entry): entry for entry in objects_in(page)}
             if len(page) < _PAGE or len(found) == before:
                 return list(found.values())
 
@@ -78,7 +78,7 @@ class BatchMethods(HookBase):
 
         :param batch_id: id of the batch.
         """
-        self.get_conn().send(batches.stop_batch(batch_id), max_attempts=1, timeout=KILL_TIMEOUT)
+        self._send_at_once(batches.stop_batch(batch_id))
 
     async def astop_batch(self, batch_id: str) -> None:
         """

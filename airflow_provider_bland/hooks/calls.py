@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -11,12 +10,7 @@ from airflow_provider_bland.api import endpoints, plans
 from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT
 from airflow_provider_bland.api.fields import CALL_FIELDS, LIST_FILTERS, call_body, list_query
 from airflow_provider_bland.api.paging import Page, pages_of
-from airflow_provider_bland.api.transport import SyncTransport
 from airflow_provider_bland.hooks.base import HookBase
-
-# on_kill has five seconds until Airflow's SIGKILL; the request must fit in with time to spare.
-KILL_SECONDS = 4.0
-KILL_TIMEOUT = (1.5, 2.0)
 
 
 class CallMethods(HookBase):
@@ -232,13 +226,7 @@ class CallMethods(HookBase):
 
         :param call_id: id of the call.
         """
-        # Our own may be in the middle of a request that the signal of the kill has interrupted.
-        transport = SyncTransport(self.settings)
-        try:
-            until = time.monotonic() + KILL_SECONDS
-            transport.send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT, until=until)
-        finally:
-            transport.close()
+        self._send_at_once(endpoints.stop_call(call_id))
 
     def stop_all_calls(self) -> dict[str, Any]:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from airflow_provider_bland.api import resources
-from airflow_provider_bland.api.endpoints import BlandRequest
+from airflow_provider_bland.api.endpoints import BlandRequest, objects_in
 from airflow_provider_bland.api.errors import (
     BlandConnectionError,
     BlandError,
@@ -28,7 +28,7 @@ class MediaMethods(HookBase):
 
         :return: ``[{"id", "name", "description", "tags", ...}]``; name or id goes into ``voice``.
         """
-        return [dict(voice) for voice in self._send(resources.list_voices())["voices"]]
+        return objects_in(self._send(resources.list_voices())["voices"])
 
     def get_voice(self, voice_id: str) -> dict[str, Any]:
         """
@@ -51,7 +51,7 @@ class MediaMethods(HookBase):
         if isinstance(reply, dict):
             lists = [reply[name] for name in ("pathways", "data") if isinstance(reply.get(name), list)]
             reply = lists[0] if lists else [reply]
-        return [dict(pathway) for pathway in reply if isinstance(pathway, dict)]
+        return objects_in(reply)
 
     def get_pathway(self, pathway_id: str) -> dict[str, Any]:
         """
@@ -70,7 +70,7 @@ class MediaMethods(HookBase):
         :param call_id: id of the call.
         :return: ``[{"start", "end", "text", "speaker", "speaker_label", "confidence"}]``, times in seconds.
         """
-        return [dict(line) for line in self._send(resources.corrected_transcript(call_id))["corrected"]]
+        return objects_in(self._send(resources.corrected_transcript(call_id))["corrected"])
 
     def get_recording(self, call_id: str, path: str, media_type: str = "audio/mpeg") -> dict[str, Any]:
         """

@@ -13,8 +13,8 @@ from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
 from airflow_provider_bland.api.parallel import in_order
 from airflow_provider_bland.exceptions import BlandTaskKilledError
+from airflow_provider_bland.hooks.base import KILL_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.hooks.calls import KILL_TIMEOUT
 from airflow_provider_bland.tasks.sdk import BaseOperator
 from airflow_provider_bland.tasks.states import Standing, StateQuestion, standing
 from airflow_provider_bland.tasks.successor import hang_up_later
