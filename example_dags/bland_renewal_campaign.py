@@ -2,7 +2,8 @@
 Every weekday, ring the customers whose contract ends soon: one mapped task for each row.
 
 Each recipient is an own task instance with its own retries, so one busy line does not hold up the rest, and nobody is
-rung twice. ``redial_on`` and ``retries`` are the redial schedule: no-answer and busy are rung once more, later.
+rung twice. For thousands, or with calling hours, budgets and suppression, there is ``CallCampaignOperator``.
+``redial_on`` and ``retries`` are the redial schedule: no-answer and busy are rung once more, later.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from airflow_provider_bland.operators.calls import SendCallOperator
+from airflow_provider_bland.operators.trials import SandboxOnlyOperator
 
 with DAG(
     dag_id="bland_renewal_campaign",
@@ -20,10 +22,16 @@ with DAG(
     schedule="0 10 * * 1-5",
     start_date=pendulum.datetime(2026, 1, 1, tz="America/New_York"),
     catchup=False,
+    # Whatever an installation says of new DAGs: this one runs when you let it.
+    is_paused_upon_creation=True,
     max_active_runs=1,
+    params={"really": Param(False, type="boolean", description="Ring although the connection leads to Bland itself")},
     tags=["bland", "example"],
     doc_md=__doc__,
 ):
+    # Examples dial only where that is meant.
+    trial = SandboxOnlyOperator(task_id="only_in_the_sandbox")
+
     # What is returned holds phone numbers, which do not belong into logs.
     @task(show_return_value_in_logs=False)
     def due_for_renewal() -> list[dict[str, str]]:
@@ -47,6 +55,9 @@ with DAG(
             for row in rows
         ]
 
+    rows = due_for_renewal()
+    trial >> rows
+
     ring = SendCallOperator.partial(
         task_id="ring",
         analysis_schema={"wants_to_renew": "boolean"},
@@ -65,7 +76,9 @@ with DAG(
         retry_delay=timedelta(seconds=5),
         # Paces the campaign: so many people are rung at once.
         max_active_tis_per_dagrun=4,
-    ).expand_kwargs(calls_for(due_for_renewal()))
+        # Not expand_kwargs: Airflow renders every text of its rows as a template, and a customer may be named
+        # "{{ conn.bland_default.password }}". A row is data.
+    ).expand(row=calls_for(rows))
 
     @task(trigger_rule="all_done")
     def report(calls: list[dict[str, object]]) -> dict[str, int]:
