@@ -20,7 +20,7 @@ TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
 # Those that play on other versions of Airflow are left out: they have an environment each.
 TESTS += $(filter-out $(TESTS) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
 
-.PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench rules bench constraints areas clean
+.PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench rules export-bench bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -64,8 +64,11 @@ distributed-bench: $(VENV)/.distributed ## What ten thousand waiting calls cost 
 rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute force (half an hour; N=... for another number)
 	@$(PY) scripts/check_campaign_rules.py --campaigns $(or $(N),1000000)
 
+export-bench: $(VENV)/.bench ## A hundred thousand calls to files, beside requests with pandas and dlt (half an hour)
+	@$(PY) benchmarks/export.py
+
 bench: $(VENV)/.dev ## Measure what waiting and importing cost, side by side with others
-	@for script in $(filter-out benchmarks/triggerers.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@for script in $(filter-out benchmarks/triggerers.py benchmarks/export.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 constraints: ## Write constraints.txt anew, from what pip picks today (PYTHONS=... names the interpreters)
 	@$(or $(PYTHON),python3) scripts/make_constraints.py $(PYTHONS)
@@ -94,6 +97,10 @@ $(VENV)/.demo: $(VENV)/.made
 $(VENV)/.dev: $(VENV)/.made
 	@echo "Installing Airflow, the provider and the test tools into $(VENV), once. This takes a minute or two."
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(PIP) --editable '.[bench]'
 	@touch $@
 
 $(VENV)/.distributed: $(VENV)/.dev

@@ -18,7 +18,7 @@ AHEAD: Final = 4
 """So many items are begun ahead of the one whose turn it is, for each worker: a slow one does not hold up the rest."""
 
 
-class _StoppedError(BaseException):
+class StoppedError(BaseException):
     """Nobody waits for the results any more."""
 
 
@@ -56,7 +56,7 @@ class Senders:
     def send(self, request: BlandRequest) -> Any:
         """Send a request from the thread that calls, with the retries every request has."""
         if self._stopped.is_set():
-            raise _StoppedError
+            raise StoppedError
         return self._mine.get().send(request)
 
     def _transport(self) -> Any:
@@ -68,7 +68,7 @@ class Senders:
 
     def _sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
-            raise _StoppedError
+            raise StoppedError
 
     def close(self) -> None:
         """End every wait between attempts, and close the connections."""

@@ -228,7 +228,8 @@ class Exporter:
         if not row["final"]:
             self._open[call_id] = created.isoformat()
         redaction = self._plan.redaction
-        return redaction.call(row), [redaction.turn(turn, row) for turn in turn_rows(details)]
+        turns = turn_rows(details) if "call_turns" in self._files.tables else []
+        return redaction.call(row), [redaction.turn(turn, row) for turn in turns]
 
     # --- earlier spans --------------------------------------------------------------------------------------------
 
