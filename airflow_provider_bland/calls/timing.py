@@ -74,6 +74,7 @@ def due(
     :param waited: whether we have waited for this moment by ourselves.
     """
     wanted = now if start is None else max(now, start)
+    last: datetime | None = None
     if start is not None and max_lateness is not None:
         allowed = max(max_lateness, OWN_LATENESS) if waited or opening else max_lateness
         last = start + allowed
@@ -90,5 +91,8 @@ def due(
     if opens is None:
         return Due(Moment.NEVER, now)
     if opens > wanted:
+        # Nobody waits for an opening that comes too late.
+        if start is not None and last is not None and opens > last:
+            return Due(Moment.LATE, start)
         return Due(Moment.CLOSED, opens)
     return Due(Moment.WAIT if wanted > now else Moment.DIAL, wanted)

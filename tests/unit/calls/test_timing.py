@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_bland.calls.timing import OWN_LATENESS, Due, Moment, default_timeout, due
@@ -90,6 +90,8 @@ def test_who_waited_for_the_moment_is_not_late_for_having_waited(with_hours: boo
 moments = st.datetimes(datetime(2026, 3, 1), datetime(2026, 3, 9), timezones=st.just(UTC))
 
 
+# Whoever would be let wait for an opening that comes too late.
+@example(datetime(2026, 3, 7, 17, tzinfo=UTC), datetime(2026, 3, 6, 8, tzinfo=UTC), timedelta(hours=9))
 @given(moments, st.one_of(st.none(), moments), st.one_of(st.none(), st.timedeltas(timedelta(0), timedelta(days=1))))
 def test_nobody_is_dialled_while_the_hours_are_closed_and_every_wait_ends_in_a_dial(
     now: datetime, start: datetime | None, max_lateness: timedelta | None
