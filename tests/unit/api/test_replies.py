@@ -23,7 +23,7 @@ from airflow_provider_bland.api.replies import (
     retry_after_of,
 )
 
-# The seven shapes of bland-api 1.12: status, body, messages, code, type of error.
+# The seven shapes of error bodies: status, body, messages, code, type of error.
 SHAPES: dict[str, tuple[int, Any, tuple[str, ...], str | None, type[errors.BlandError]]] = {
     "1 message": (
         400,
@@ -142,7 +142,7 @@ def test_every_error_shape_gives_one_error(
         assert str(error).count(code) == 1
 
 
-# Every message of bland-api 1.12 that needs a type of its own.
+# Every message of docs.bland.ai that needs a type of its own.
 REFUSALS = [
     (401, "Unauthorized", errors.BlandAuthError),
     (402, "No billing record found.", errors.BlandBalanceError),
