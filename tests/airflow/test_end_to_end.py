@@ -183,6 +183,8 @@ def test_a_run_that_airflow_makes_up_for_too_late_rings_nobody(
     airflow_stack: AirflowStack, sandbox_process: SandboxProcess, missed_run: str
 ) -> None:
     airflow_stack.add_dag("missed", missed_run)
+    # Examples sleep until a user lets them run, whatever an installation says of new DAGs.
+    airflow_stack.set_paused("missed", False)
 
     def runs() -> list[dict[str, Any]]:
         return list(airflow_stack.request("GET", "/dags/missed/dagRuns")["dag_runs"])
