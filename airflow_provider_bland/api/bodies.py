@@ -17,6 +17,8 @@ from typing import Any, Final
 
 MOST_VALUES: Final = 200_000
 MOST_DEPTH: Final = 64
+# Not written as a union where it is used: making one takes longer than asking it.
+_NESTED: Final = (dict, list)
 EMPTY: Final = "it is empty"
 HTML: Final = "it is HTML"
 REMOVED: Final = "***"
@@ -97,7 +99,7 @@ def parsed(
         return NOT_JSON, f"it holds more than {most_values:,} values"
     text = without(content.decode("utf-8", "replace").removeprefix("\ufeff"), secrets)
     try:
-        value = _decoder(gently and values > _QUICKLY).decode(text)
+        value = (_decoder(gently=True) if gently and values > _QUICKLY else _QUICK_DECODER).decode(text)
     except (ValueError, RecursionError):
         return NOT_JSON, "it is not JSON"
     if _depth(value) > MOST_DEPTH:
@@ -117,14 +119,14 @@ def without(text: str, secrets: Sequence[str]) -> str:
 
 def _depth(value: Any) -> int:
     """How deep lists and objects are nested, as far as that may matter."""
-    depth, level = 0, [value] if isinstance(value, dict | list) else []
+    depth, level = 0, [value] if isinstance(value, _NESTED) else []
     while level and depth <= MOST_DEPTH:
         depth += 1
         level = [
             inner
             for one in level
             for inner in (one.values() if isinstance(one, dict) else one)
-            if isinstance(inner, dict | list)
+            if isinstance(inner, _NESTED)
         ]
     return depth
 
@@ -148,6 +150,9 @@ def _whole(text: str) -> float | int | None:
         return int(text)
     value = int(text) if len(text) <= 20 else 2**64
     return value if -(2**63) <= value < 2**63 else _real(text)
+
+
+_QUICK_DECODER: Final = _decoder(gently=False)
 
 
 def _storable(text: str) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -32,6 +33,7 @@ DECIMAL_DIGITS: Final = (38, 9)
 BATCH: Final = 1000
 """Rows of one Parquet row group, which are in memory together."""
 _SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 # What a spreadsheet takes for a formula, also behind the apostrophes that we put before it.
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 # A number, or a phone number, is no formula: "+14155550100" must stay as it is.
@@ -87,8 +89,13 @@ def unguarded(text: str) -> str:
 
 def canonical_json(value: Any) -> str:
     """JSON text that is the same for the same value; what JSON cannot say (NaN, infinities) becomes null."""
+    # Most cells are one of these, and an encoder takes longer to begin than to write them.
+    if value is None:
+        return "null"
+    if type(value) is str:
+        return encode_basestring(value)
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except ValueError:
         return canonical_json(_finite(value))
 
@@ -106,8 +113,11 @@ def moment_text(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+_AS_THEY_ARE: Final = frozenset({"json", "string", "int", "float", "boolean"})
+
+
 def _json_cell(kind: str, value: Any) -> Any:
-    if value is None or kind in ("json", "string", "int", "float", "boolean"):
+    if value is None or kind in _AS_THEY_ARE:
         return value
     if kind == "decimal":
         # At most 15 digits in a price or a duration: a float writes them as they are.
@@ -254,12 +264,16 @@ def write_rows(
 class _JsonLinesSink:
     def __init__(self, handle: BinaryIO, columns: Mapping[str, str] | None) -> None:
         self._handle = handle
-        self._columns = columns
+        self._heads = (
+            None if columns is None else [(name, kind, f"{canonical_json(name)}:") for name, kind in columns.items()]
+        )
 
     def add(self, row: Mapping[str, Any]) -> None:
-        if self._columns is not None:
-            row = {name: _json_cell(kind, row.get(name)) for name, kind in self._columns.items()}
-        text = "{" + ",".join(f"{canonical_json(name)}:{canonical_json(value)}" for name, value in row.items()) + "}\n"
+        if self._heads is None:
+            cells = [f"{canonical_json(name)}:{canonical_json(value)}" for name, value in row.items()]
+        else:
+            cells = [head + canonical_json(_json_cell(kind, row.get(name))) for name, kind, head in self._heads]
+        text = "{" + ",".join(cells) + "}\n"
         # Half a surrogate pair, which a cut text may have, is no character.
         self._handle.write(text.encode("utf-8", "replace"))
 

@@ -51,6 +51,20 @@ ROWS: list[dict[str, Any]] = [
 FORMATS = ("jsonl", "jsonl.gz", "csv", "csv.gz", "parquet")
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(_JSON)
+def test_json_text_is_the_librarys(value: Any) -> None:
+    assert tables.canonical_json(value) == json.dumps(
+        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    )
+
+
 def at(path: Path) -> ObjectStoragePath:
     return files.storage_path("path", str(path))
 
