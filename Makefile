@@ -15,10 +15,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet --quiet -c constraints.txt
 CODE := airflow_provider_bland scripts tests benchmarks example_dags
-# From quick to slow.
-TESTS := $(wildcard tests/unit tests/sandbox tests/airflow)
+# Those without processes of Airflow wait for sockets more than they compute: they run side by side.
+LIGHT := $(wildcard tests/unit tests/sandbox tests/hostile tests/fuzz)
 # Those that play on other versions of Airflow are left out: they have an environment each.
-TESTS += $(filter-out $(TESTS) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
+HEAVY := $(filter-out $(LIGHT) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
+SIDE_BY_SIDE := -n 4 --dist loadfile
 
 .PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench rules export-bench bench constraints areas clean
 
@@ -34,7 +35,8 @@ up: $(VENV)/.demo ## Airflow with its UI, the example DAGs and the sandbox, unti
 	@$(PY) scripts/up.py
 
 test: lint $(VENV)/.dev ## All checks: style, types, and tests up to a real Airflow
-	@$(PY) -m pytest -m 'not chaos and not distributed' $(TESTS)
+	@$(PY) -m pytest $(SIDE_BY_SIDE) $(LIGHT)
+	@$(PY) -m pytest -m 'not chaos and not distributed' $(HEAVY)
 	@echo "make test: all checks passed."
 
 lint: $(VENV)/.dev ## Style and types
@@ -43,7 +45,7 @@ lint: $(VENV)/.dev ## Style and types
 	@MYPYPATH=scripts $(PY) -m mypy airflow_provider_bland scripts
 
 unit: $(VENV)/.dev ## The tests that need no Airflow processes (seconds)
-	@$(PY) -m pytest -m 'not chaos and not distributed and not airflow' $(TESTS)
+	@$(PY) -m pytest $(SIDE_BY_SIDE) -m 'not airflow' $(LIGHT)
 
 # How many inputs each property gets, and which.
 MANY ?= 2000

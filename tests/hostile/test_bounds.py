@@ -28,6 +28,8 @@ from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
 
 MB = 1024 * 1024
 SECONDS = 0.6
+# What a request that has its timeout never needs, however busy the machine.
+PATIENCE = 60.0
 CALL = endpoints.get_call("c-1")
 PAGE = endpoints.list_calls({"limit": 100})
 ROW = {"call_id": "c-1", "queue_status": "complete", "completed": True}
@@ -44,7 +46,7 @@ def bomb(megabytes: int) -> bytes:
 
 
 def trickle(*pieces: bytes) -> Callable[[Exchange], None]:
-    return lambda exchange: exchange.write(*pieces, *[b" "] * 1000, every=0.1)
+    return lambda exchange: exchange.write(*pieces, *[b" "] * 1000, every=0.2)
 
 
 def endless(piece: bytes, before: bytes = b"") -> Callable[[Exchange], None]:
@@ -66,7 +68,6 @@ class Case:
     request: BlandRequest
     answer: bytes | Callable[[Exchange], None]
     error: type[BlandError] | None = BlandServerError
-    seconds: float = 3.0
     megabytes: float = 12.0
     check: Callable[[Any], bool] | None = None
 
@@ -75,12 +76,12 @@ def has_rows(count: int) -> Callable[[Any], bool]:
     return lambda body: len(body["calls"]) == count
 
 
-CASES: dict[str, Case] = {
-    # Time: per request, not per piece.
+# Each would take two minutes or more by itself: a timeout per piece never ends it, one per request does.
+SLOW: dict[str, Case] = {
     "says nothing": Case(CALL, trickle(b"")),
-    "trickles a status line": Case(CALL, lambda exchange: exchange.write(*[b"H"] * 1000, every=0.1)),
-    "trickles headers": Case(CALL, lambda exchange: exchange.write(HEAD, *[b"x: y\r\n"] * 1000, every=0.1)),
-    "trickles 100s": Case(CALL, lambda exchange: exchange.write(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 1000, every=0.1)),
+    "trickles a status line": Case(CALL, lambda exchange: exchange.write(*[b"H"] * 1000, every=0.2)),
+    "trickles headers": Case(CALL, lambda exchange: exchange.write(HEAD, *[b"x: y\r\n"] * 1000, every=0.2)),
+    "trickles 100s": Case(CALL, lambda exchange: exchange.write(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 1000, every=0.2)),
     "trickles a body": Case(CALL, trickle(HEAD + b"content-length: 100000\r\n\r\n{")),
     "trickles chunks": Case(CALL, trickle(HEAD + b"transfer-encoding: chunked\r\n\r\n", *[b"1\r\n \r\n"] * 1000)),
     "trickles a chunk's size": Case(CALL, trickle(HEAD + b"transfer-encoding: chunked\r\n\r\n", *[b"0"] * 1000)),
@@ -97,14 +98,15 @@ CASES: dict[str, Case] = {
     "one header never ends": Case(CALL, endless(b"y" * 65536, HEAD + b"x: ")),
     "a chunk's size never ends": Case(CALL, endless(b"0" * 65536, HEAD + b"transfer-encoding: chunked\r\n\r\n")),
     "100s never end": Case(CALL, endless(b"HTTP/1.1 100 Continue\r\nx: y\r\n\r\n" * 500)),
-    # Room.
+}
+LARGE: dict[str, Case] = {
     "a bomb": Case(CALL, reply(bomb(300), 200, "content-encoding: gzip"), megabytes=24),
     "a bomb in an error": Case(CALL, reply(bomb(300), 400, "content-encoding: gzip")),
     "a bomb in a page": Case(PAGE, reply(bomb(300), 200, "content-encoding: gzip")),
     "100 MB by its length": Case(
         CALL, endless(b" " * 65536, HEAD + b"content-length: 104857600\r\n\r\n"), megabytes=24
     ),
-    "a million rows": Case(PAGE, reply({"calls": [ROW] * 100_000}), seconds=3, megabytes=48),
+    "a million rows": Case(PAGE, reply({"calls": [ROW] * 100_000}), megabytes=48),
     "more rows than asked for": Case(PAGE, reply({"calls": [ROW] * 5000}), None, check=has_rows(100)),
     "rows that are none": Case(PAGE, reply({"calls": [[], 5, None, "x", ROW]}), None, check=has_rows(5)),
     "a million values": Case(CALL, reply(b'{"call_id": "c-1", "x": [' + b"[]," * 1_000_000 + b"1]}"), megabytes=24),
@@ -130,22 +132,30 @@ CASES: dict[str, Case] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_within_bounds(ask: Ask, case: Case) -> None:
+@pytest.mark.parametrize("case", SLOW.values(), ids=SLOW)
+def test_a_request_ends_at_its_deadline(ask: Ask, case: Case) -> None:
+    began = time.monotonic()
+    check_bounds(ask, case, SECONDS)
+    assert time.monotonic() - began < PATIENCE
+
+
+@pytest.mark.parametrize("case", LARGE.values(), ids=LARGE)
+def test_a_reply_takes_no_more_room_than_it_may(ask: Ask, case: Case) -> None:
+    check_bounds(ask, case, PATIENCE)
+
+
+def check_bounds(ask: Ask, case: Case, timeout: float) -> None:
     told: BlandError | None = None
     body: Any = None
     with EvilServer(case.answer) as server:
-        settings = BlandSettings(KEY, server.url, read_timeout=SECONDS)
+        settings = BlandSettings(KEY, server.url, read_timeout=timeout)
         tracemalloc.start()
-        began = time.monotonic()
         try:
             body = ask(settings, case.request, max_attempts=1)
         except BlandError as error:
             told = error
-        seconds = time.monotonic() - began
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert seconds < case.seconds
     assert peak < case.megabytes * MB
     if case.error is None:
         assert told is None, told
@@ -167,13 +177,13 @@ def test_the_next_request_is_as_good_as_the_first(ask: Ask) -> None:
 
 def test_a_caller_has_no_more_time_than_it_says(ask: Ask) -> None:
     with EvilServer(trickle(HEAD + b"\r\n")) as server:
-        settings = BlandSettings(KEY, server.url, read_timeout=60.0)
+        settings = BlandSettings(KEY, server.url, read_timeout=3600.0)
         began = time.monotonic()
         with pytest.raises(BlandServerError):
             ask(settings, CALL, until=time.monotonic() + SECONDS)
         with pytest.raises(BlandConnectionError, match="no time left"):
             ask(settings, CALL, until=time.monotonic() - 1)
-        assert time.monotonic() - began < 5 * SECONDS
+        assert time.monotonic() - began < PATIENCE
         assert len(server.requests) == 1
 
 

@@ -70,7 +70,7 @@ def test_a_secret_that_is_none_never_fits(secret: Any) -> None:
         (BODY, 5, False),
         (BODY, [SIGNATURE], False),
     ],
-    ids=repr,
+    ids=lambda value: "memoryview" if isinstance(value, memoryview) else repr(value),
 )
 def test_frameworks_hand_over_text_and_bytes(body: Any, signature: Any, fits: bool) -> None:
     assert is_signed(f" {SECRET}\n", body, signature) is fits

@@ -221,7 +221,7 @@ def test_a_long_cell_and_a_line_break_inside_one(tmp_path: Path) -> None:
         ("t.jsonl", b'{"a": 1}\n[1]\n', "line 2 is not a JSON object"),
         ("t.jsonl", b"[" * 100_000, "line 1 is not JSON"),
         ("t.jsonl", b'{"a": "\xff"}\n', "line 1 is not JSON in UTF-8"),
-        ("t.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 1000)[:40], "not a whole gzip"),
+        ("t.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 1000, mtime=0)[:40], "not a whole gzip"),
         ("t.jsonl.gz", b"no gzip at all", "not a whole gzip"),
         ("t.parquet", b"no parquet at all", "not a Parquet file"),
         ("t.xlsx", b"PK", "does not say its format"),
