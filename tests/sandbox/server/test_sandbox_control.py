@@ -179,7 +179,7 @@ def test_fault_hang(client: Client) -> None:
     started = time.monotonic()
     with pytest.raises(LOST):
         client.get("/v1/me")
-    assert 0.15 < time.monotonic() - started < 5
+    assert 0.15 < time.monotonic() - started < 30
 
 
 def test_fault_for_a_while(client: Client) -> None:
@@ -263,7 +263,7 @@ def test_servers_stop_at_once_though_somebody_hangs() -> None:
         started = time.monotonic()
         other.close()
         other.close()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
 
 
 def test_unknown_settings_of_a_server() -> None:
