@@ -71,7 +71,18 @@ def stringify(value: Any) -> bytes:
 
 
 def _write(value: Any, out: Any) -> None:
-    if isinstance(value, str):
+    if isinstance(value, dict):
+        before = "{"
+        for key, item in _ordered(value):
+            # Most of a body are texts in objects; a call for each of them would cost more than writing it.
+            if type(item) is str:
+                out(f"{before}{encode_basestring(key)}:{encode_basestring(item)}")
+            else:
+                out(f"{before}{encode_basestring(key)}:")
+                _write(item, out)
+            before = ","
+        out("{}" if before == "{" else "}")
+    elif isinstance(value, str):
         out(encode_basestring(value))
     elif value is None:
         out("null")
@@ -81,15 +92,6 @@ def _write(value: Any, out: Any) -> None:
         out(str(value) if -_EXACT <= value <= _EXACT else number(_double(value)))
     elif isinstance(value, float):
         out(number(value))
-    elif isinstance(value, dict):
-        before = "{"
-        for key, item in _ordered(value):
-            out(before)
-            out(encode_basestring(key))
-            out(":")
-            _write(item, out)
-            before = ","
-        out("{}" if before == "{" else "}")
     elif isinstance(value, list | tuple):
         before = "["
         for item in value:
@@ -103,8 +105,11 @@ def _write(value: Any, out: Any) -> None:
 
 def _ordered(value: dict[Any, Any]) -> Any:
     """Return the items of an object in JavaScript's order."""
-    if not any(isinstance(key, str) and _is_index(key) for key in value):
-        return ((key, item) if isinstance(key, str) else (str(key), item) for key, item in value.items())
+    for key in value:
+        if type(key) is not str or (key[:1].isdigit() and _is_index(key)):
+            break
+    else:
+        return value.items()
     items = {str(key): item for key, item in value.items()}
     return sorted(items.items(), key=lambda pair: int(pair[0]) if _is_index(pair[0]) else _LARGEST_INDEX + 1)
 
