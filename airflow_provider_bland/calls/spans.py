@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from airflow_provider_bland.api.slices import finer, plain, start_of_day
+
 _NAME: Final = re.compile(r"(\d{8}T\d{6}(?:\.\d{6})?Z)-(\d{8}T\d{6}(?:\.\d{6})?Z)")
-_HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-# How fine a busy span is cut at most.
-_FINEST: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,8 +23,8 @@ class Span:
 
     def __post_init__(self) -> None:
         """Bring both ends to UTC, and to plain datetimes: pendulum's count otherwise."""
-        object.__setattr__(self, "start", _plain(self.start))
-        object.__setattr__(self, "end", _plain(self.end))
+        object.__setattr__(self, "start", plain(self.start))
+        object.__setattr__(self, "end", plain(self.end))
 
     def __contains__(self, moment: datetime) -> bool:
         return self.start <= moment < self.end
@@ -69,35 +68,12 @@ class Span:
         return grown
 
     def parts(self) -> list[Span]:
-        """Finer spans: hours of the clock; of an hour or less, halves of the clock's; none if it is fine enough."""
-        step = _HOUR
-        while step > _FINEST:
-            found = list(self._cut(step))
-            if len(found) > 1:
-                return found
-            step /= 2
-        return []
-
-    def _cut(self, step: timedelta) -> Iterator[Span]:
-        begin, midnight = self.start, start_of_day(self.start)
-        while begin < self.end:
-            end = min(self.end, midnight + ((begin - midnight) // step + 1) * step)
-            yield Span(begin, end)
-            begin = end
-
-
-def _plain(moment: datetime) -> datetime:
-    found = moment.astimezone(UTC)
-    return datetime.combine(date(found.year, found.month, found.day), found.time(), UTC)
+        """Finer spans, as :func:`airflow_provider_bland.api.slices.finer` cuts them."""
+        return [Span(*ends) for ends in finer(self.start, self.end)]
 
 
 def _compact(moment: datetime) -> str:
     return moment.strftime("%Y%m%dT%H%M%S.%fZ" if moment.microsecond else "%Y%m%dT%H%M%SZ")
-
-
-def start_of_day(moment: datetime) -> datetime:
-    """Midnight, in UTC, before a moment."""
-    return datetime.combine(moment.astimezone(UTC).date(), time(), UTC)
 
 
 # --- asking for updates -----------------------------------------------------------------------------------------------

@@ -15,12 +15,15 @@ from airflow_provider_bland.hooks.anything import AnyMethods
 from airflow_provider_bland.hooks.base import extra_of
 from airflow_provider_bland.hooks.batches import BatchMethods
 from airflow_provider_bland.hooks.calls import CallMethods
+from airflow_provider_bland.hooks.listing import ListMethods
 from airflow_provider_bland.hooks.many import ManyCallsMethods
 from airflow_provider_bland.hooks.media import MediaMethods
 from airflow_provider_bland.hooks.numbers import NumberMethods
 
 
-class BlandHook(CallMethods, ManyCallsMethods, BatchMethods, AgentMethods, NumberMethods, MediaMethods, AnyMethods):
+class BlandHook(
+    CallMethods, ListMethods, ManyCallsMethods, BatchMethods, AgentMethods, NumberMethods, MediaMethods, AnyMethods
+):
     """
     Talks to Bland AI.
 

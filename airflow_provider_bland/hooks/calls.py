@@ -1,15 +1,13 @@
-"""Calls: ring, read, list, stop, analyse."""
+"""Calls: ring, read, stop, analyse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_bland.api import endpoints, plans
-from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT
-from airflow_provider_bland.api.fields import CALL_FIELDS, LIST_FILTERS, call_body, list_query
-from airflow_provider_bland.api.paging import Page, pages_of
+from airflow_provider_bland.api.fields import CALL_FIELDS, call_body
 from airflow_provider_bland.hooks.base import HookBase
 
 
@@ -138,77 +136,6 @@ class CallMethods(HookBase):
         :param call_id: id of the call.
         """
         return dict(self.get_conn().send(endpoints.get_call(call_id), max_attempts=1))
-
-    def list_calls(
-        self,
-        *,
-        from_number: str | None = None,
-        to_number: str | None = None,
-        start_date: str | date | None = None,
-        end_date: str | date | None = None,
-        created_at: str | date | None = None,
-        update_start_date: str | date | None = None,
-        update_end_date: str | date | None = None,
-        timezone: str | None = None,
-        completed: bool | None = None,
-        batch_id: str | None = None,
-        campaign_id: str | None = None,
-        answered_by: str | None = None,
-        inbound: bool | None = None,
-        duration_gt: float | None = None,
-        duration_lt: float | None = None,
-        ascending: bool | None = None,
-        sort_by: str | None = None,
-        from_index: int = 0,
-        limit: int | None = 1000,
-    ) -> list[dict[str, Any]]:
-        """
-        List calls, newest first, over as many pages as needed: ``GET /v1/calls``. Rows have no transcript.
-
-        :param from_number: only calls from this number.
-        :param to_number: only calls to this number.
-        :param start_date: created at or after; ``YYYY-MM-DD``, ISO 8601, date or datetime.
-        :param end_date: created until. Documented as inclusive, observed exclusive for plain dates.
-        :param created_at: one day, ``YYYY-MM-DD``; not together with ``start_date`` or ``end_date``.
-        :param update_start_date: changed since this day.
-        :param update_end_date: changed until this day.
-        :param timezone: IANA zone of plain dates. Default UTC.
-        :param completed: only calls that are over, or only those that are not.
-        :param batch_id: only calls of this batch.
-        :param campaign_id: only calls of this campaign.
-        :param answered_by: for example ``human``.
-        :param inbound: only inbound, or only outbound, calls.
-        :param duration_gt: longer than, minutes.
-        :param duration_lt: shorter than, minutes.
-        :param ascending: oldest first.
-        :param sort_by: ``created_at`` (default) or ``updated_at``.
-        :param from_index: how many rows to leave out.
-        :param limit: rows in all, ``None`` for every one.
-        :return: rows; a row's id may be ``call_id`` or ``c_id``.
-        """
-        given = locals()
-        filters = {name: given[name] for name in LIST_FILTERS}
-        return list(self.iter_calls(filters, from_index=from_index, limit=limit))
-
-    def iter_calls(
-        self, filters: Mapping[str, Any], *, from_index: int = 0, limit: int | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """
-        As :meth:`list_calls`, one page of up to 1,000 rows in memory at a time.
-
-        :param filters: arguments of :meth:`list_calls` by name.
-        :param from_index: how many rows to leave out.
-        :param limit: rows in all, ``None`` for every one.
-        """
-        query = list_query(filters)
-
-        def fetch(position: int, size: int) -> Page:
-            page = self._send(endpoints.list_calls({**query, "from": position or None, "limit": size}))
-            total = page.get("total_count")
-            return Page(page["calls"], total if isinstance(total, int) else None)
-
-        for rows in pages_of(fetch, size=LIST_PAGE_LIMIT, start=from_index, limit=limit):
-            yield from rows
 
     def stop_call(self, call_id: str) -> dict[str, Any]:
         """

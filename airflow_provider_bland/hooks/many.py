@@ -1,13 +1,12 @@
-"""Many calls at once: counting, listing by slices of time, and reading the details of each."""
+"""Many calls at once: the details of each, or analyses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from airflow_provider_bland.api import checks, endpoints
 from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError
-from airflow_provider_bland.api.fields import list_query
 from airflow_provider_bland.api.parallel import Senders, in_order
 from airflow_provider_bland.hooks.base import HookBase
 
@@ -16,17 +15,6 @@ MAX_CONCURRENCY: Final = 64
 
 class ManyCallsMethods(HookBase):
     """Methods of the hook about many calls."""
-
-    def count_calls(self, filters: Mapping[str, Any]) -> int | None:
-        """
-        How many calls fit filters, in one request.
-
-        :param filters: arguments of ``list_calls`` by name.
-        :return: ``None`` if Bland does not say.
-        """
-        page = self._send(endpoints.list_calls({**list_query(filters), "limit": 1}))
-        total = page.get("total_count")
-        return total if isinstance(total, int) else None
 
     def get_calls(self, call_ids: list[str], concurrency: int = 8) -> list[dict[str, Any]]:
         """

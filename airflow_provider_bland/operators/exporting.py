@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.parallel import in_order
+from airflow_provider_bland.api.slices import slices, start_of_day
 from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.calls.redaction import Redaction
 from airflow_provider_bland.calls.rows import call_row, created_at_of, shows_change, turn_rows
-from airflow_provider_bland.calls.spans import Span, start_of_day, update_queries
+from airflow_provider_bland.calls.spans import Span, update_queries
 from airflow_provider_bland.operators.copying import Recordings
 from airflow_provider_bland.tasks.partitions import Part, Partitions, Rows, digest_of
 from airflow_provider_bland.tasks.progress import Progress
@@ -157,14 +158,10 @@ class Exporter:
         self._counts.days.add(day.start.date())
 
     def _cut(self, span: Span) -> Iterator[Span]:
-        parts = span.parts()
-        if parts:
-            count = self._hook.count_calls(self._filters(span))
-            if count is None or count > PART_CALLS:
-                for part in parts:
-                    yield from self._cut(part)
-                return
-        yield span
+        def count(start: datetime, end: datetime) -> int | None:
+            return self._hook.count_calls(self._filters(Span(start, end)))
+
+        return (Span(*ends) for ends in slices(span.start, span.end, count, PART_CALLS))
 
     def _rows_of(self, span: Span) -> Iterator[Rows]:
         listed = sorted(self._listed(span), key=lambda entry: (entry[1], entry[0]))

@@ -359,17 +359,6 @@ def test_the_asset_event_says_what_was_written(bland: Control, past: Past, tmp_p
     assert "files" not in event.extra
 
 
-def test_details_of_several_calls_at_once(bland: Control, past: Past) -> None:
-    made = past.calls(30, at(9), at(10))
-    hook = BlandHook()
-    unknown = "00000000-0000-4000-8000-000000000000"
-    found = hook.get_calls([*made[:10], unknown, *made[10:]], concurrency=4)
-    assert [call["call_id"] for call in found] == made
-    assert hook.count_calls({"start_date": at(9), "end_date": at(9.49)}) == 15
-    with pytest.raises(errors.BlandValidationError, match="concurrency"):
-        hook.get_calls(made, concurrency=0)
-
-
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 

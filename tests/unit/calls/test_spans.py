@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_bland.api.slices import slices
 from airflow_provider_bland.calls.spans import Span, update_queries
 
 DAY = timedelta(days=1)
@@ -127,3 +128,32 @@ def test_what_is_asked_is_plain() -> None:
         ({"update_start_date": "2026-11-26", "update_end_date": "2026-11-26", "timezone": "Etc/GMT-9"}, False),
         ({"update_start_date": "2026-11-25", "update_end_date": "2026-11-25", "timezone": "Etc/GMT+12"}, True),
     ]
+
+
+@given(spans, st.integers(1, 50), st.booleans())
+def test_slices_cover_a_span_once_and_hold_few(found: Span, most: int, oldest_first: bool) -> None:
+    """With a call every seven minutes; where nobody can say how many there are, as fine as it goes."""
+
+    def count(start: datetime, end: datetime) -> int:
+        return int((end - start) / timedelta(minutes=7))
+
+    short = Span(found.start, min(found.end, found.start + timedelta(days=3)))
+    cut = list(slices(short.start, short.end, count, most, oldest_first=oldest_first))
+    if not oldest_first:
+        cut.reverse()
+    assert (cut[0][0], cut[-1][1]) == (short.start, short.end)
+    assert all(one[1] == other[0] for one, other in pairwise(cut))
+    assert all(count(*ends) <= most for ends in cut)
+
+
+def test_slices_are_days_then_hours_then_halves_and_counted_only_when_their_turn_has_come() -> None:
+    counted: list[tuple[datetime, datetime]] = []
+
+    def count(start: datetime, end: datetime) -> int | None:
+        counted.append((start, end))
+        return None if end - start > timedelta(hours=1) else 0
+
+    cut = slices(at("2026-11-25T22:00"), at("2026-11-26T01:00"), count, 10)
+    assert next(cut) == (at("2026-11-25T22:00"), at("2026-11-25T23:00"))
+    assert len(counted) == 3
+    assert [start.hour for start, _ in cut] == [23, 0]
