@@ -78,19 +78,8 @@ def states(run_id: str) -> None:
 
 def cost(components: list[Any]) -> tuple[float, float]:
     """CPU seconds and resident MB of some components, with all their processes."""
-    import psutil  # type: ignore[import-untyped]
-
-    seconds = memory = 0.0
-    for component in components:
-        for pid in component.pids():
-            try:
-                process = psutil.Process(pid)
-                times = process.cpu_times()
-                seconds += times.user + times.system
-                memory += process.memory_info().rss / 1e6
-            except psutil.NoSuchProcess:
-                continue
-    return seconds, memory
+    seconds, memory = zip(*(component.cost() for component in components), strict=True)
+    return sum(seconds), sum(memory)
 
 
 def measure(calls: int, interval: float) -> dict[str, float]:

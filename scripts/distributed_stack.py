@@ -179,6 +179,18 @@ class DistributedStack(AirflowStack):
             return json.loads(Path(value.removeprefix("file://")).read_text())
         return value
 
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows that Airflow's database has for a query."""
+        import psycopg2
+
+        connection = psycopg2.connect(host="127.0.0.1", port=self.postgres.port, user="airflow", dbname="airflow")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
+
     def worker_of(self, process: TaskProcess) -> ManagedProcess:
         """Return the worker that runs a task."""
         [worker] = [worker for worker in self.workers if process.pid in process_guard.session_pids(worker.pid)]

@@ -160,6 +160,17 @@ class ManagedProcess:
         """Return the ids of the process and of its living descendants."""
         return process_guard.session_pids(self._process.pid) if self._process else []
 
+    def cost(self) -> tuple[float, float]:
+        """Return the CPU seconds of the process and its descendants, ended ones included, and their resident MB."""
+        seconds = memory = 0.0
+        for pid in self.pids():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                # Of children only those that have ended, so nobody counts twice.
+                seconds += sum(process.cpu_times()[:4])
+                memory += process.memory_info().rss / 1e6
+        return seconds, memory
+
     def kill(self) -> None:
         """SIGKILL the process and all its descendants, as a power cut would; nobody gets to clean up."""
         self._signal_all(signal.SIGKILL, until=lambda: not self.pids())
@@ -177,6 +188,12 @@ class ManagedProcess:
         """SIGTERM the process alone, as an init system does, and return at once."""
         if self.alive:
             os.kill(self.pid, signal.SIGTERM)
+
+    def request_stop_of_all(self) -> None:
+        """SIGTERM the process and all its descendants, as systemd does by default, and return at once."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def terminate(self, grace: float = 10) -> None:
         """End the process as an init system does: SIGTERM, and after `grace` seconds SIGKILL for all that is left."""

@@ -140,7 +140,8 @@ class EndsOnKill(BaseOperator):
             self._question = StateQuestion(self._ti)
         state = self._question.ask(seconds)
         if state == "restarting" and self.on_existing_call == "call_again":
-            # A clear of a running task. Airflow does not tell the next try that it was one, so that cannot see to it.
+            # A clear of a running task. The next try sees to it before it dials, but may have to wait for a slot; and
+            # Airflow 2.11 and 3.0 do not tell it of the clear.
             return Standing.OVER
         return standing(state, was_frozen=time.monotonic() - self._thawed_at < _THAW)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 from airflow_stack import TaskProcess
-from chaos_runs import HANGS, HUMAN, Run, World
+from chaos_runs import HANGS, HUMAN, PATIENCE, Run, World
+from processes import is_alive, wait_until
 
 
 def test_a_task_killed_before_the_post_rings_once(world: World) -> None:
@@ -89,3 +90,42 @@ def test_a_lost_worker_rings_once(world: World) -> None:
     _re_attaches(waiting, -1, call, "B. SIGKILL of task and worker, while the task waits for the call (sync)")
     accepted.finished("success")
     accepted.prove("B. SIGKILL of task and worker, between acceptance and storing the call's id (deferred)")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("api", ["frozen", "down"])
+def test_a_shutdown_that_cannot_ask_airflow_does_not_hang_up(world: World, api: str) -> None:
+    run = world.run("ring_sync")
+    call = run.wait_for_call(-1, "running")
+    process, server = run.process(), world.stack.component("api-server")
+    if api == "frozen":
+        server.freeze()
+    else:
+        server.kill()
+    process.terminate()
+    wait_until(lambda: not is_alive(process.pid), PATIENCE, "the task's process to end")
+    assert world.sandbox.calls(live=True), "unknown was taken for a kill"
+    if api == "frozen":
+        server.thaw()
+    else:
+        server.start()
+    world.stack.wait_until_healthy("api-server")
+    run.wait_for_log("Airflow does not say by whom")
+    _re_attaches(run, -1, call, f"D. SIGTERM for a task while the API server is {api} (sync)")
+
+
+@pytest.mark.chaos
+def test_a_worker_that_thaws_while_its_task_waits_for_a_retry(world: World) -> None:
+    run = world.run("slowly_sync")
+    call = run.wait_for_call(-1, "running")
+    process = run.process()
+    pids = (process.supervisor_pid, process.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    run.wait("up_for_retry")
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not is_alive(process.pid), PATIENCE, "the old try to end")
+    assert run.instance()["state"] == "up_for_retry"
+    run.wait_for_log(f"Call {call} is left as it is")
+    _re_attaches(run, -1, call, "D. a worker freezes past its heartbeat, and thaws within retry_delay (sync)")

@@ -47,30 +47,24 @@ def test_a_cleared_wait_rings_nobody_again_and_hangs_up_on_nobody(world: World) 
         run.prove(f"D. the task is cleared during the call ({way})")
 
 
-def test_a_cleared_wait_that_calls_again_ends_the_old_call_first(world: World) -> None:
-    again = world.run("call_again_deferred")
-    first = again.wait_for_call(-1, "deferred")
-    again.clear()
-    again.world.stack.wait(again.rings, PROMPTLY, "the second ring", accept=lambda rings: rings == 2)
-    # Nobody is on two phones.
-    assert first not in [call["call_id"] for call in again.calls(live=True)]
-    again.wait("deferred", try_number=2)
-    again.end_calls()
-    again.finished("success")
-    assert again.result_call() != first
-    again.prove("D. the task is cleared during the call, on_existing_call='call_again' (deferred)", rings=2)
-
-
-# What the new try of a task that was cleared while it ran makes of call_again is still open: seen ringing again.
-@pytest.mark.chaos
-def test_a_cleared_running_task_that_calls_again_is_only_hung_up(world: World) -> None:
-    run = world.run("call_again_sync")
-    first = run.wait_for_call(-1, "running")
+@pytest.mark.parametrize("way", STATE)
+def test_a_clear_that_calls_again_ends_the_old_conversation_first(world: World, way: str) -> None:
+    run = world.run(f"call_again_{way}")
+    first = run.wait_for_call(-1, STATE[way])
     run.clear()
-    run.wait_for_silence()
+
+    def rings() -> int:
+        live = [call["call_id"] for call in run.calls(live=True)]
+        assert len(live) < 2, f"{run}: two conversations at once: {live}"
+        return run.rings()
+
+    world.stack.wait(rings, PROMPTLY, "the second ring", accept=lambda rings: rings == 2, interval=0.1)
+    assert first not in [call["call_id"] for call in run.calls(live=True)]
+    run.wait(STATE[way], try_number=2)
+    run.end_calls()
     run.finished("success")
-    assert run.result_call() == first
-    run.prove("D. the same (sync): a running task's clear looks like a retry, so it is only hung up")
+    assert run.result_call() != first
+    run.prove(f"D. the task is cleared during the call, on_existing_call='call_again' ({way})", rings=2)
 
 
 @pytest.mark.parametrize("way", ["deferred", pytest.param("sync", marks=pytest.mark.chaos)])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CHAOS_DAGS = HERE.parent / "chaos" / "dags" / "chaos.py"
+CAMPAIGN_DAGS = CHAOS_DAGS.with_name("chaos_campaigns.py")
 # Airflow believes in a lost component for this long; its own values would make the scenarios wait for minutes.
 HEALTH = {
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
@@ -50,6 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, sandbox_process: SandboxProc
     connections = {"bland_default": connection, "bland_hasty": {**connection, "extra": {"read_timeout": 2}}}
     with DistributedStack(home, home / "dags", connections=connections, extra_env=HEALTH) as made:
         made.add_dag("chaos", CHAOS_DAGS.read_text(), dag_id="crowd_200")
+        made.add_dag("chaos_campaigns", CAMPAIGN_DAGS.read_text(), dag_id="campaign_batches_deferred")
         made.add_dag("many", (HERE / "dags" / "many.py").read_text())
         yield made
 

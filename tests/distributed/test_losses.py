@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from chaos_runs import HANGS, PATIENCE
 from distributed_world import DistributedWorld
-from processes import wait_until
+from processes import is_alive, wait_until
 
 BOTH = ("ring_sync", "ring_deferred")
 
@@ -89,16 +89,21 @@ def test_a_frozen_component(world: DistributedWorld, name: str) -> None:
 
 
 def test_a_frozen_worker(world: DistributedWorld) -> None:
-    [run] = world.start_talking("ring_sync")
-    worker = world.stack.worker_of(run.process())
+    # Its retry waits for longer than the worker needs to find out.
+    [run] = world.start_talking("slowly_sync")
+    process = run.process()
+    worker = world.stack.worker_of(process)
     worker.freeze()
     try:
-        run.wait("up_for_retry", "running", "queued", "scheduled", try_number=2)
+        run.wait("up_for_retry")
     finally:
         worker.thaw()
+    wait_until(lambda: not is_alive(process.pid), PATIENCE, "the old try to end")
+    assert run.instance()["state"] == "up_for_retry"
+    assert world.on_the_phone([run]) == 1, "the worker that thawed hung up"
     run.wait("running", try_number=2)
     world.stack.revive()
-    world.prove_nobody_was_cut_off("B. a worker freezes past its heartbeat, and thaws", [run])
+    world.prove_nobody_was_cut_off("B. a worker freezes past its heartbeat, and thaws within retry_delay", [run])
 
 
 @pytest.mark.parametrize("api", ["up", "slow", "frozen", "down"])
@@ -112,11 +117,11 @@ def test_everything_is_shut_down(world: DistributedWorld, api: str) -> None:
     elif api == "down":
         server.kill()
     others = [component for component in world.stack.components if component is not server]
-    # As a pod's end does: the whole session of each component gets the signal.
     for component in others:
-        component.request_stop()
+        component.request_stop_of_all()
     for component in others:
-        component.terminate(grace=20)
+        # Longer than a task asks what became of it.
+        component.terminate(grace=25)
     assert world.on_the_phone(runs) == len(runs), "a shutdown hung up"
     world.stack.door.delay = 0.0
     if api == "frozen":
@@ -124,6 +129,8 @@ def test_everything_is_shut_down(world: DistributedWorld, api: str) -> None:
     world.stack.revive()
     for run in runs:
         run.wait("running", "deferred")
+    if api != "slow":
+        runs[0].wait_for_log("the task is not over" if api == "up" else "Airflow does not say by whom")
     world.prove_nobody_was_cut_off(f"B. SIGTERM to everything with the API server {api}, and a new start", runs)
 
 

@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "short": {"timeout": 5},
     "executes": {"execution_timeout": timedelta(seconds=10)},
     "patient": {"retries": 30, "retry_delay": timedelta(seconds=3)},
+    "slowly": {"retry_delay": timedelta(seconds=45)},
     "spared": {"stop_on_kill": False},
     # Hours that are open whenever this is played, so that it is start_time that is waited for.
     "later": {
