@@ -19,10 +19,11 @@ import process_guard
 import psutil  # type: ignore[import-untyped]
 from airflow_env import Connections, airflow_command, migrate
 from airflow_stack import AirflowStack, TaskProcess
-from processes import ManagedProcess, is_alive
+from processes import ManagedProcess, ProcessDiedError, is_alive
 from services import SlowDoor, create_database, find_program, postgres, redis
 
-_WORKER_SLOTS = 4
+WORKER_SLOTS = 4
+_MOST_STARTS = 30
 # A supervisor (systemd, Kubernetes) would start these again after their database was away.
 SUPERVISED = ("scheduler", "scheduler-2", "dag-processor", "triggerer", "triggerer-2")
 
@@ -69,7 +70,7 @@ class DistributedStack(AirflowStack):
             "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://airflow@{database}",
             "CELERY__BROKER_URL": f"redis://127.0.0.1:{self.redis.port}/0",
             "CELERY__RESULT_BACKEND": f"db+postgresql://airflow@{database}",
-            "CELERY__WORKER_CONCURRENCY": str(_WORKER_SLOTS),
+            "CELERY__WORKER_CONCURRENCY": str(WORKER_SLOTS),
             "CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
             "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
         }
@@ -145,12 +146,21 @@ class DistributedStack(AirflowStack):
         for service in (self.postgres, self.redis):
             if not service.alive:
                 service.start_and_wait()
-        dead = [component for component in self.components if not component.alive]
-        for component in dead:
-            component.start()
-        self.wait_until_healthy()
-        self.wait_for_workers()
-        return [component.name for component in dead]
+        started: list[str] = []
+        while True:
+            dead = [component for component in self.components if not component.alive]
+            started += [component.name for component in dead]
+            for component in dead:
+                component.start()
+            try:
+                self.wait_until_healthy()
+            except ProcessDiedError:
+                # Some notice late that their database was away.
+                if len(started) > _MOST_STARTS:
+                    raise
+                continue
+            self.wait_for_workers()
+            return started
 
     def find_task_process(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, timeout: float = 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -21,6 +23,21 @@ def test_a_users_kill_ends_the_call(world: World) -> None:
         run.wait_for_call(-1, STATE[way])
     for (what, way), run in runs.items():
         KILLS[what](run)
+        seconds = run.wait_for_silence()
+        run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s")
+
+
+@pytest.mark.chaos
+def test_a_kill_in_other_words_ends_the_call(world: World) -> None:
+    kills: dict[str, Callable[[Run], None]] = {
+        "the task is marked skipped": lambda run: run.mark("skipped"),
+        "its DAG run is marked success": lambda run: run.mark_run("success"),
+    }
+    runs = {(what, way): run for what in kills for way, run in world.both_ways("ring").items()}
+    for (_, way), run in runs.items():
+        run.wait_for_call(-1, STATE[way])
+    for (what, way), run in runs.items():
+        kills[what](run)
         seconds = run.wait_for_silence()
         run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s")
 
@@ -65,6 +82,23 @@ def test_a_clear_that_calls_again_ends_the_old_conversation_first(world: World, 
     run.finished("success")
     assert run.result_call() != first
     run.prove(f"D. the task is cleared during the call, on_existing_call='call_again' ({way})", rings=2)
+
+
+@pytest.mark.chaos
+def test_a_clear_that_airflow_takes_for_a_retry_keeps_the_conversation(world: World) -> None:
+    run = world.run("call_again_sync")
+    first = run.wait_for_call(-1, "running")
+    process = run.process()
+    for pid in (process.pid, process.supervisor_pid):
+        os.kill(pid, signal.SIGSTOP)
+    run.clear()
+    process.kill_with_supervisor()
+    run.wait("running", try_number=2)
+    run.wait_for_log("Nobody is rung again", try_number=2)
+    assert [call["call_id"] for call in run.calls(live=True)] == [first]
+    run.end_calls()
+    run.finished("success")
+    run.prove("D. the task is cleared, on_existing_call='call_again', and its worker dies before it has ended (sync)")
 
 
 @pytest.mark.parametrize("way", ["deferred", pytest.param("sync", marks=pytest.mark.chaos)])
