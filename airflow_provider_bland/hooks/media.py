@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import resources
+from airflow_provider_bland.api.audio import HEAD, ending_of
 from airflow_provider_bland.api.endpoints import BlandRequest, objects_in
 from airflow_provider_bland.api.errors import (
     BlandConnectionError,
@@ -16,7 +17,11 @@ from airflow_provider_bland.api.retries import MAX_ATTEMPTS, backoff
 from airflow_provider_bland.hooks.base import HookBase
 from airflow_provider_bland.tasks.files import replacing, storage_path
 
+if TYPE_CHECKING:
+    from airflow_provider_bland.tasks.sdk import ObjectStoragePath
+
 _AUDIO_SECONDS: Final = 900.0
+_ANY: Final = ".*"
 
 
 class MediaMethods(HookBase):
@@ -78,7 +83,8 @@ class MediaMethods(HookBase):
 
         :param call_id: id of the call.
         :param path: absolute path of the file, or a URL of any storage that Airflow reaches, such as
-            ``s3://my_conn@bucket/calls/x.mp3``.
+            ``s3://my_conn@bucket/calls/x.mp3``. A name that ends in ``.*`` gets the ending of what comes: ``.mp3``,
+            ``.wav``, ...
         :param media_type: ``audio/mpeg`` or ``audio/wav``.
         :return: ``{"path", "bytes", "content_type"}``; the type is Bland's word, which need not be what was asked for.
         :raises BlandNotFoundError: the call has no recording.
@@ -87,7 +93,7 @@ class MediaMethods(HookBase):
         target = storage_path("path", path)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return {"path": str(target), **self._pour(request, target)}
+                return self._pour(request, target)
             except (BlandServerError, BlandConnectionError, BlandRateLimitError) as error:
                 if attempt == MAX_ATTEMPTS:
                     raise
@@ -95,12 +101,21 @@ class MediaMethods(HookBase):
                 self.pause(backoff(attempt, 0.5))
         raise AssertionError("unreachable")
 
-    def _pour(self, request: BlandRequest, target: Any) -> dict[str, Any]:
+    def _pour(self, request: BlandRequest, target: ObjectStoragePath) -> dict[str, Any]:
         trouble: list[Exception] = []
-        with replacing(target) as handle:
+        head, found = bytearray(), dict[str, Any]()
+
+        def named() -> ObjectStoragePath:
+            if plain == target.name:
+                return target
+            return target.parent / (plain + ending_of(bytes(head), str(found.get("content_type", ""))))
+
+        plain = target.name.removesuffix(_ANY) or target.name
+        with replacing(target.parent / plain, named=named) as handle:
 
             def write(piece: bytes) -> None:
                 try:
+                    head.extend(piece[: HEAD - len(head)])
                     handle.write(piece)
                 except Exception as error:
                     # The storage's, not Bland's; otherwise it would pass for a broken connection.
@@ -109,11 +124,12 @@ class MediaMethods(HookBase):
 
             try:
                 timeout = (self.settings.connect_timeout, _AUDIO_SECONDS)
-                return dict(self.get_conn().send(request, max_attempts=1, timeout=timeout, sink=write))
+                found |= self.get_conn().send(request, max_attempts=1, timeout=timeout, sink=write)
             except BlandError:
                 if trouble:
                     raise trouble[0] from None
                 raise
+        return {"path": str(named()), **found}
 
     def get_webhook(self, call_id: str) -> dict[str, Any]:
         """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_bland.api.errors import BlandNotFoundError
@@ -28,6 +29,9 @@ class Recordings:
         self._files = partitions
         # One for each thread, of which each has the connection already.
         self._hooks = PerThread(hook.twin)
+        # Names by call, of each day: looked at once, as there may be thousands.
+        self._there: dict[date, dict[str, str]] = {}
+        self._lock = threading.Lock()
         hook.settings  # noqa: B018
 
     def keep(self, call_id: str, details: Mapping[str, Any] | None, created: datetime | None) -> str | None:
@@ -41,11 +45,19 @@ class Recordings:
         moment = created_at_of(details) or created
         if moment is None:
             return None
-        path = self._files.recording(call_id, moment.date())
-        if not files.exists(path):
+        directory, there = self._files.recordings(moment.date()), self._names_of(moment.date())
+        if call_id not in there:
             try:
                 # Not as a text, which would not tell the connection it is reached by.
-                self._hooks.get().get_recording(call_id, cast(str, path))
+                path = cast(str, directory / f"{call_id}.*")
+                there[call_id] = self._hooks.get().get_recording(call_id, path)["path"].rpartition("/")[2]
             except BlandNotFoundError:
                 return None
-        return self._files.within(path)
+        return self._files.within(directory / there[call_id])
+
+    def _names_of(self, day: date) -> dict[str, str]:
+        with self._lock:
+            if day not in self._there:
+                names = files.list_files(self._files.recordings(day))
+                self._there[day] = {name.rpartition(".")[0]: name for name in names}
+            return self._there[day]

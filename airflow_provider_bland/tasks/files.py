@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
@@ -85,7 +85,9 @@ def filesystem(path: ObjectStoragePath, argument: str = "path") -> AbstractFileS
 
 
 @contextmanager
-def replacing(path: ObjectStoragePath, *, owner: str = "") -> Iterator[BinaryIO]:
+def replacing(
+    path: ObjectStoragePath, *, owner: str = "", named: Callable[[], ObjectStoragePath] | None = None
+) -> Iterator[BinaryIO]:
     """
     Write a file as a whole: it gets its name, or takes the place of an older one, when the block ends well.
 
@@ -93,6 +95,7 @@ def replacing(path: ObjectStoragePath, *, owner: str = "") -> Iterator[BinaryIO]
 
     :param path: the file.
     :param owner: who writes; :func:`remove_leftovers` takes away what a killed writer of this name left behind.
+    :param named: says at the end what the file, in the same directory, is called after all.
     """
     fs = filesystem(path)
     # Unlike for every execution: a lost worker that still writes must not mix with its successor.
@@ -104,10 +107,11 @@ def replacing(path: ObjectStoragePath, *, owner: str = "") -> Iterator[BinaryIO]
             handle.flush()
             os.fsync(handle.fileno())
         handle.close()
+        target = (named() if named else path).path
         if path.protocol in _LOCAL:
-            os.replace(temporary, path.path)
+            os.replace(temporary, target)
         else:
-            _move(fs, temporary, path.path)
+            _move(fs, temporary, target)
     except BaseException:
         _abandon(fs, handle, temporary)
         raise

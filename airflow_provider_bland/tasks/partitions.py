@@ -145,13 +145,16 @@ class Partitions:
         """Where a day's files of a table are."""
         return self.root / table / f"{_PARTITION}{day.isoformat()}"
 
-    def recording(self, call_id: str, day: date) -> ObjectStoragePath:
-        """Where a call's recording is kept."""
-        return self.root / "recordings" / f"{_PARTITION}{day.isoformat()}" / f"{call_id}.mp3"
+    def recordings(self, day: date) -> ObjectStoragePath:
+        """Where a day's recordings are kept, each named by its call and the kind of sound it is."""
+        return self.root / "recordings" / f"{_PARTITION}{day.isoformat()}"
 
     def remove_recording(self, call_id: str, day: date) -> None:
         """Delete a call's recording, if it is there."""
-        files.remove(self.recording(call_id, day))
+        directory = self.recordings(day)
+        for name in files.list_files(directory):
+            if name.rpartition(".")[0] == call_id:
+                files.remove(directory / name)
 
     def within(self, path: ObjectStoragePath) -> str:
         """A path relative to the export's directory, so that it can be moved as a whole."""

@@ -477,6 +477,29 @@ def test_recordings_are_copied_once(bland: Control, past: Past, export: Callable
     assert runs.by_id() == rows
 
 
+def test_a_recording_is_named_by_the_kind_of_sound_that_came(
+    bland: Control, past: Past, export: Callable[..., Runs], mocker: Any
+) -> None:
+    real = BlandHook.get_recording
+    mocker.patch.object(BlandHook, "get_recording", lambda hook, call_id, path: real(hook, call_id, path, "audio/wav"))
+    past.calls(8, at(9), at(10), record=True)
+    runs = export(recordings=True)
+    runs.hour(9)
+    copied = {row["call_id"]: row["recording_path"] for row in runs.rows() if row["recording_path"]}
+    assert {name.removeprefix(f"recordings/created_date={at(9).date()}/") for name in copied.values()} == {
+        f"{call_id}.wav" for call_id in copied
+    }
+    assert all((runs.path / name).read_bytes().startswith(b"RIFF") for name in copied.values())
+    bland.forget_counts()
+    runs.hour(9, max_tries=1)
+    assert bland.counts().get("GET /v1/recordings/{call_id}", 0) == 0
+    gone = next(iter(copied))
+    BlandHook().request("DELETE", f"/v1/calls/{gone}", repeatable=True)
+    runs.run(at(0), at(24), only_call_ids=[gone])
+    assert not (runs.path / copied[gone]).exists()
+    assert len(list((runs.path / "recordings").rglob("*.wav"))) == len(copied) - 1
+
+
 def test_a_recording_that_comes_late_is_fetched_by_a_later_run(
     bland: Control, past: Past, export: Callable[..., Runs]
 ) -> None:

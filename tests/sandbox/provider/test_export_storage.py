@@ -174,6 +174,22 @@ def test_s3_holds_what_a_disk_holds(bland: Control, past: Past, tmp_path: Path, 
     assert len([name for name in on_s3 if "/part-" in name]) == 4
 
 
+def test_recordings_go_to_s3_under_the_kind_of_sound_they_are(bland: Control, past: Past, s3: Any) -> None:
+    past.calls(8, at(9), at(10), record=True)
+    for _ in range(2):
+        export_to("s3://warehouse/bland", 9, recordings=True)
+    s3.invalidate_cache()
+    names = list(s3.find("warehouse/bland/recordings"))
+    assert names
+    assert {name.rpartition(".")[2] for name in names} == {"mp3"}
+    assert bland.counts()["GET /v1/recordings/{call_id}"] == len(names)
+    saved = BlandHook().get_recording(
+        names[0].rpartition("/")[2].removesuffix(".mp3"), "s3://warehouse/x/one.*", "audio/wav"
+    )
+    assert saved["path"] == "s3://warehouse/x/one.wav"
+    assert s3.find("warehouse/x") == ["warehouse/x/one.wav"]
+
+
 def test_answers_go_to_s3_too(bland: Control, past: Past, s3: Any) -> None:
     past.calls(10, at(9), at(10))
     exported = export_to("s3://warehouse/bland", 9)

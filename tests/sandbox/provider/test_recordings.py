@@ -116,6 +116,25 @@ def test_a_broken_connection_is_made_good_and_nothing_of_the_first_attempt_stays
     assert len(asked) == 3
 
 
+WAV = b"RIFF\x24\x08\x00\x00WAVEfmt " + SOUND
+
+
+@pytest.mark.parametrize(
+    ("reply", "ending"),
+    [
+        (WHOLE, ".mp3"),
+        (answer(WAV, "audio/mpeg"), ".wav"),
+        (answer(SOUND, "audio/x-wav"), ".wav"),
+        (answer(SOUND, "binary/octet-stream"), ".bin"),
+    ],
+)
+def test_a_name_with_any_ending_gets_that_of_what_came(serve: Any, tmp_path: Path, reply: Answer, ending: str) -> None:
+    serve(BROKEN, reply)
+    saved = hook().get_recording("c-1", str(tmp_path / "c [1].x.*"))
+    assert saved["path"] == str(tmp_path / f"c [1].x{ending}")
+    assert [path.name for path in tmp_path.iterdir()] == [f"c [1].x{ending}"]
+
+
 BAD: dict[str, tuple[Answer, type[Exception]]] = {
     "always broken": (BROKEN, errors.BlandServerError),
     "empty": (answer(b"", "audio/mpeg"), errors.BlandServerError),
