@@ -6,8 +6,10 @@ Two places to write it: beside a file of results, or, for a few calls, Airflow's
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 _ROWS_IN_STATE: Final = 50
 _STATE: Final = "state.json"
 STATE_KEY: Final = "bland_analysis"
+# The store takes 65,535 bytes of JSON; a piece is a text in JSON, which may write each of its characters as two.
+_MOST_TEXT: Final = 60_000
+_PIECE: Final = 30_000
 
 
 class Journal(Protocol):
@@ -179,8 +184,9 @@ class StoreJournal:
             before = found.get("max_tries") if isinstance(found, Mapping) else None
             if isinstance(before, int) and before < self._max_tries:
                 continue
-            if isinstance(before, int) and isinstance(found.get("row"), Mapping):
-                rows[call_id] = dict(found["row"])
+            row = self._row_in(call_id, found) if isinstance(before, int) else None
+            if row is not None:
+                rows[call_id] = row
             else:
                 # Also what is nothing of ours: it may have been charged.
                 asking.add(call_id)
@@ -188,18 +194,41 @@ class StoreJournal:
 
     def asking(self, call_id: str) -> None:
         """Write down that a call is about to be asked."""
-        self._set(call_id, {})
+        self._set(self._key(call_id), {"max_tries": self._max_tries})
 
     def answered(self, row: Mapping[str, Any]) -> None:
-        """Keep a row."""
-        self._set(str(row["call_id"]), {"row": dict(row)})
+        """Keep a row. One that the store does not take is told in the log: it is charged, and in this try's result."""
+        key, text = self._key(str(row["call_id"])), json.dumps(row)
+        kept: dict[str, Any] = {"row": dict(row)}
+        try:
+            if len(text) > _MOST_TEXT:
+                pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+                kept = {"pieces": len(pieces)}
+                for number, piece in enumerate(pieces):
+                    self._set(f"{key}_{number}", piece)
+            self._set(key, {"max_tries": self._max_tries, **kept})
+        except Exception as error:  # noqa: BLE001 - whatever the store says, the analysis is charged
+            log.warning(
+                "The answer about call %s, of %d bytes, could not be kept in the task state store (%s). This try has "
+                "it; should it fail, a retry does not ask again, and calls it ambiguous.",
+                row["call_id"], len(text), error,
+            )  # fmt: skip
+
+    def _row_in(self, call_id: str, found: Mapping[str, Any]) -> dict[str, Any] | None:
+        row, count = found.get("row"), found.get("pieces")
+        if self._store is not None and isinstance(count, int):
+            pieces = [self._store.get(f"{self._key(call_id)}_{number}") for number in range(count)]
+            if all(isinstance(piece, str) for piece in pieces):
+                with suppress(ValueError):
+                    row = json.loads("".join(pieces))
+        return dict(row) if isinstance(row, Mapping) else None
 
     def _key(self, call_id: str) -> str:
         return f"{STATE_KEY}_{call_id}"
 
-    def _set(self, call_id: str, value: dict[str, Any]) -> None:
+    def _set(self, key: str, value: Any) -> None:
         if self._store is None:
             return
         from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
 
-        self._store.set(self._key(call_id), {"max_tries": self._max_tries, **value}, retention=NEVER_EXPIRE)
+        self._store.set(key, value, retention=NEVER_EXPIRE)

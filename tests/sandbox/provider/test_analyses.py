@@ -96,6 +96,43 @@ def test_what_was_answered_is_returned_by_a_retry(bland: Control, calls: list[st
     assert charged(bland) == 1
 
 
+class StrictStore(FakeStore):
+    """Takes no more than Airflow's does by default."""
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        if len(json.dumps(value)) > 65_535 or len(key) > 512:
+            raise RuntimeError("value exceeds max_value_storage_bytes (65535)")
+        super().set(key, value, retention=retention)
+
+
+@pytest.mark.parametrize("letter", ["a", '"', "\\", "ü", "\U0001f600"])
+def test_an_answer_larger_than_the_store_takes_is_kept_in_pieces(bland: Control, calls: list[str], letter: str) -> None:
+    body = {"status": "success", "message": "x", "answers": [True, letter * 90_000], "credits_used": 0.01}
+    bland.fault(method="POST", path="/v1/calls/{call_id}/analyze", kind="status", status=200, body=body, times=1)
+    task = Task(lambda: analyzing(call_id=calls[0]), store=StrictStore())
+    found = task.run()
+    assert found["answers"]["who"] == letter * 90_000
+    assert task.run() == found
+    assert charged(bland) == 1
+
+
+def test_an_answer_that_the_store_refuses_is_returned_all_the_same(
+    bland: Control, calls: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refusing(FakeStore):
+        def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+            if "row" in value:
+                raise RuntimeError("the store is full")
+            super().set(key, value, retention=retention)
+
+    task = Task(lambda: analyzing(call_ids=calls), store=Refusing())
+    assert {row["status"] for row in task.run()} == {"analyzed"}
+    assert "could not be kept in the task state store (the store is full)" in caplog.text
+    with pytest.raises(BlandAnalysisFailedError):
+        task.run()
+    assert charged(bland) == 5
+
+
 def test_a_worker_lost_while_it_asked_leaves_it_ambiguous(bland: Control, calls: list[str], mocker: Any) -> None:
     task = Task(lambda: analyzing(call_id=calls[0]), retries=2, store=FakeStore())
     mocker.patch("airflow_provider_bland.api.parallel.Senders.send", side_effect=Killed)
