@@ -33,6 +33,14 @@ class Span:
         """Whether a moment is in both."""
         return self.start < other.end and other.start < self.end
 
+    def is_covered_by(self, others: Iterable[Span]) -> bool:
+        """Whether each of its moments is in one of the others."""
+        reached = self.start
+        for other in sorted(others):
+            if other.start <= reached:
+                reached = max(reached, other.end)
+        return reached >= self.end
+
     @property
     def name(self) -> str:
         """As part of a file's name: ``20261125T090000Z-20261125T100000Z``."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PART_CALLS: Final = 5000
 """A span with more calls is cut; so many are fetched anew at most when a task is retried."""
 _LISTINGS: Final = 3
+_RACES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,10 @@ class Exporter:
         self._late(taken, done)
         self._give_up()
         self._counts.late = len(self._merged)
-        left = {"calls": self._open, "merged": self._merged} if self._open or self._merged else None
-        partitions.leave_unsettled(self._own_file, left)
-        for name in taken:
-            partitions.leave_unsettled(name, None)
+        mine = {"calls": self._open, "merged": self._merged} if self._open or self._merged else None
+        partitions.leave_unsettled(self._own_file, mine)
+        for name, left in taken.items():
+            partitions.saw_to(name, left)
         for written in sorted(self._counts.days):
             partitions.publish(written)
         partitions.save_progress(None)
@@ -137,25 +138,38 @@ class Exporter:
     # --- the span itself ------------------------------------------------------------------------------------------
 
     def _export_day(self, day: Span, done: set[str]) -> None:
-        existing = self._files.parts(day.start.date())
-        # A part that somebody has cut differently is written anew as a whole, so that no call is in two.
-        whole = day.grown_over(part.span for part in existing)
-        pieces = list(self._cut(whole))
-        there = {part.span for part in existing}
-        for piece in pieces:
-            if piece.name in done and piece in there:
-                part = next(part for part in existing if part.span == piece)
-            else:
-                part = self._files.write(piece, self._rows_of(piece))
-                done.add(piece.name)
-                self._save_progress(done)
-            self._written.append(piece)
+        date_ = day.start.date()
+        for _ in range(_RACES):
+            parts = self._write_day(day, done)
+            mine = [part.span for part in parts]
+            if not any(span.overlaps(day) and span not in mine for span in self._files.spans(date_)):
+                break
+            # Whoever writes last sees the other's parts; so one of the two puts the calls of both into one file each.
+            self._log.info("Another run has cut %s differently meanwhile. Writing it once more, as one.", day.name)
+        self._written += mine
+        self._counts.days.add(date_)
+        for part in parts:
             self._counts.calls += part.rows
             self._counts.files += self._files.paths(part)
             self._counts.count(part)
             self._counts.turns += int(part.about["files"].get("call_turns", {}).get("rows", 0))
-        self._files.prune(whole, pieces)
-        self._counts.days.add(day.start.date())
+
+    def _write_day(self, day: Span, done: set[str]) -> list[Part]:
+        # A part that somebody has cut differently is written anew as a whole, so that no call is in two.
+        seen = self._files.spans(day.start.date())
+        whole = day.grown_over(seen)
+        pieces = list(self._cut(whole))
+        there = {part.span: part for part in self._files.parts(day.start.date())}
+        parts = []
+        for piece in pieces:
+            if piece.name in done and piece in there and not self._files.is_stale(there[piece]):
+                parts.append(there[piece])
+                continue
+            parts.append(self._files.write(piece, self._rows_of(piece)))
+            done.add(piece.name)
+            self._save_progress(done)
+        self._files.drop(day.start.date(), {span for span in seen if span.overlaps(whole)} - set(pieces))
+        return parts
 
     def _cut(self, span: Span) -> Iterator[Span]:
         def count(start: datetime, end: datetime) -> int | None:

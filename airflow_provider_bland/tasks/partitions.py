@@ -134,12 +134,18 @@ class Partitions:
         return {name: dict(value) for name, value in found.items() if isinstance(value, Mapping)}
 
     def leave_unsettled(self, name: str, value: Mapping[str, Any] | None) -> None:
-        """Leave calls to later runs, or take a file away whose calls were seen to."""
+        """Leave calls to later runs, or with ``None`` none."""
         path = self.root / _PENDING / name
         if value is None:
             files.remove(path)
         else:
             files.write_json(path, value, owner=self.owner)
+
+    def saw_to(self, name: str, value: Mapping[str, Any]) -> None:
+        """Take a file of calls away that were seen to; not if its run has left others in it meanwhile."""
+        path = self.root / _PENDING / name
+        if files.read_json(path) == value:
+            files.remove(path)
 
     def directory(self, table: str, day: date) -> ObjectStoragePath:
         """Where a day's files of a table are."""
@@ -166,18 +172,22 @@ class Partitions:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
+    def spans(self, day: date) -> set[Span]:
+        """What the files of a day are about, also those that a killed execution, or one under way, did not finish."""
+        return {span for table in TABLES for span, _ in self._named(table, day)}
+
+    def _named(self, table: str, day: date) -> list[tuple[Span, str]]:
+        found = []
+        for name in files.list_files(self.directory(table, day)):
+            span = Span.named(name.removeprefix("_").removeprefix("part-").partition("Z.")[0] + "Z")
+            if span is not None:
+                found.append((span, name))
+        return found
+
     def parts(self, day: date) -> list[Part]:
         """The finished parts of a day, by time."""
-        directory = self.directory("calls", day)
-        found = []
-        for name in files.list_files(directory):
-            if not name.startswith("_part-") or not name.endswith(".json"):
-                continue
-            span = Span.named(name.removeprefix("_part-").removesuffix(".json"))
-            about = files.read_json(directory / name) if span else None
-            if span is not None and isinstance(about, Mapping):
-                found.append(Part(span, about))
-        return sorted(found, key=lambda part: part.span)
+        found = [(span, self._part(span)) for span, name in self._named("calls", day) if name.startswith("_part-")]
+        return sorted((part for _, part in found if part is not None), key=lambda part: part.span)
 
     def write(self, span: Span, rows: Iterable[Rows], *, unless_changed: Part | None = None) -> Part:
         """
@@ -258,9 +268,15 @@ class Partitions:
         """
         while (part := self._part(span)) is not None:
             try:
-                return self.write(span, _merged(self.read(part), changes), unless_changed=part)
+                found = self.write(span, _merged(self.read(part), changes), unless_changed=part)
             except PartChangedError as error:
                 log.info("%s Merging once more.", error)
+                continue
+            if span.is_covered_by(part.span for part in self.parts(span.start.date()) if part.span != span):
+                # Somebody has cut it into other parts, and may have deleted this one just before we wrote it.
+                self.drop(span.start.date(), [span])
+                return None
+            return found
         return None
 
     def paths(self, part: Part) -> list[str]:
@@ -282,20 +298,18 @@ class Partitions:
         about = files.read_json(self.directory("calls", span.start.date()) / f"_part-{span.name}.json")
         return Part(span, about) if isinstance(about, Mapping) else None
 
-    def prune(self, whole: Span, kept: Collection[Span]) -> None:
+    def drop(self, day: date, spans: Collection[Span]) -> None:
         """
-        Delete what is about a span, or a part of it, and not among those kept: its calls are in other files now.
+        Delete a day's parts about these spans, since their calls are in other parts now.
 
-        Also what a killed execution has left without its side file.
+        Also what a killed execution has left of them without the side file. Only what whoever calls has seen before it
+        wrote those others: two runs that delete whatever is not their own would delete each other's.
         """
-        day = whole.start.date()
         for table in reversed(list(TABLES)):
-            directory = self.directory(table, day)
-            # The side file goes last, so that a killed execution is seen to have pruned.
-            for name in sorted(files.list_files(directory), key=lambda name: name.startswith("_")):
-                span = Span.named(name.removeprefix("_").removeprefix("part-").partition("Z.")[0] + "Z")
-                if span is not None and span.overlaps(whole) and span not in kept:
-                    files.remove(directory / name)
+            # The side file goes last, so that a killed execution is seen to have dropped.
+            for span, name in sorted(self._named(table, day), key=lambda entry: entry[1].startswith("_")):
+                if span in spans:
+                    files.remove(self.directory(table, day) / name)
 
     def publish(self, day: date) -> None:
         """

@@ -157,3 +157,24 @@ def test_slices_are_days_then_hours_then_halves_and_counted_only_when_their_turn
     assert next(cut) == (at("2026-11-25T22:00"), at("2026-11-25T23:00"))
     assert len(counted) == 3
     assert [start.hour for start, _ in cut] == [23, 0]
+
+
+@pytest.mark.parametrize(
+    ("others", "covered"),
+    [
+        ([], False),
+        ([("09:00", "10:00")], True),
+        ([("08:00", "11:00")], True),
+        ([("09:30", "10:00"), ("09:00", "09:30")], True),
+        ([("09:00", "09:30"), ("09:31", "10:00")], False),
+        ([("09:00", "09:59")], False),
+        ([("09:01", "10:00")], False),
+        ([("08:00", "09:20"), ("09:10", "09:50"), ("09:40", "12:00")], True),
+        ([("10:00", "11:00"), ("08:00", "09:00")], False),
+    ],
+)
+def test_covered(others: list[tuple[str, str]], covered: bool) -> None:
+    def of(start: str, end: str) -> Span:
+        return span(f"2026-11-25T{start}", f"2026-11-25T{end}")
+
+    assert of("09:00", "10:00").is_covered_by(of(*ends) for ends in others) is covered

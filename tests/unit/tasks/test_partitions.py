@@ -152,7 +152,7 @@ def test_publishing_names_every_part_whoever_finishes_last(tmp_path: Path) -> No
     assert manifest["rows"] == 24
 
 
-def test_what_is_pruned_leaves_nothing_behind(partitions: Partitions, tmp_path: Path) -> None:
+def test_what_is_dropped_leaves_nothing_behind(partitions: Partitions, tmp_path: Path) -> None:
     later = Span(HOUR.end, HOUR.end + timedelta(hours=1))
     partitions.write(later, [call(61)])
     expected = tree(tmp_path)
@@ -161,10 +161,40 @@ def test_what_is_pruned_leaves_nothing_behind(partitions: Partitions, tmp_path: 
         partitions.write(half, [call(1)])
     # A killed execution wrote the data, and not the side file.
     (tmp_path / "out" / "calls" / "created_date=2026-11-25" / f"_part-{halves[1].name}.json").unlink()
-    partitions.prune(HOUR, [])
+    assert [part.span for part in partitions.parts(NINE.date())] == [halves[0], later]
+    assert partitions.spans(NINE.date()) == {*halves, later}
+    partitions.drop(NINE.date(), [HOUR])
+    assert partitions.spans(NINE.date()) == {*halves, later}
+    partitions.drop(NINE.date(), halves)
     assert tree(tmp_path) == expected
-    partitions.prune(later, [later])
-    assert tree(tmp_path) == expected
+
+
+def test_what_is_merged_into_a_part_that_was_cut_anew_meanwhile_is_not_there_twice(
+    partitions: Partitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other has cut the hour, and deletes it just after the merge has seen that it is still there."""
+    halves = [Span(NINE, NINE + timedelta(minutes=30)), Span(NINE + timedelta(minutes=30), HOUR.end)]
+    partitions.write(HOUR, [call(1), call(41)])
+    partitions.write(halves[0], [call(1)])
+    partitions.write(halves[1], [call(41)])
+    assert partitions.merge(HOUR, {"c01": call(1, summary="later")}) is None
+    assert ids(partitions) == ["c01", "c41"]
+    # With one half only, the hour stays: its other calls are nowhere else yet.
+    partitions.write(HOUR, [call(1), call(41)])
+    partitions.drop(NINE.date(), [halves[1]])
+    assert partitions.merge(HOUR, {"c01": call(1, summary="later")}) is not None
+
+
+def test_calls_that_a_run_has_left_since_they_were_looked_at_stay(tmp_path: Path) -> None:
+    one, other = of(tmp_path, owner="one"), of(tmp_path, owner="other")
+    one.leave_unsettled("a.json", {"calls": {"c01": "x"}})
+    seen = other.unsettled()
+    one.leave_unsettled("a.json", {"calls": {"c02": "x"}})
+    other.saw_to("a.json", seen["a.json"])
+    assert other.unsettled() == {"a.json": {"calls": {"c02": "x"}}}
+    other.saw_to("a.json", {"calls": {"c02": "x"}})
+    assert other.unsettled() == {}
+    other.saw_to("a.json", {})
 
 
 def test_a_claim_holds_for_later_runs(tmp_path: Path) -> None:
