@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -31,7 +30,6 @@ class Recordings:
         self._hooks = PerThread(hook.twin)
         # Names by call, of each day: looked at once, as there may be thousands.
         self._there: dict[date, dict[str, str]] = {}
-        self._lock = threading.Lock()
         hook.settings  # noqa: B018
 
     def keep(self, call_id: str, details: Mapping[str, Any] | None, created: datetime | None) -> str | None:
@@ -56,8 +54,8 @@ class Recordings:
         return self._files.within(directory / there[call_id])
 
     def _names_of(self, day: date) -> dict[str, str]:
-        with self._lock:
-            if day not in self._there:
-                names = files.list_files(self._files.recordings(day))
-                self._there[day] = {name.rpartition(".")[0]: name for name in names}
-            return self._there[day]
+        if day not in self._there:
+            names = files.list_files(self._files.recordings(day))
+            # Two threads may have looked at once; what counts is that they go on with the same.
+            self._there.setdefault(day, {name.rpartition(".")[0]: name for name in names})
+        return self._there[day]
