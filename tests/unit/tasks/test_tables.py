@@ -250,3 +250,55 @@ def test_parquet_without_its_library_names_the_extra(tmp_path: Path, monkeypatch
 
 def test_moments_are_written_in_utc() -> None:
     assert tables.moment_text(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000000Z"
+
+
+def test_the_types_of_a_parquet_file_are_those_that_warehouses_document(tmp_path: Path) -> None:
+    """
+    What BigQuery and Snowflake make of a column goes by its physical and logical type.
+
+    docs.cloud.google.com/bigquery/docs/loading-data-cloud-storage-parquet: NUMERIC takes 38 digits, 29 of them before
+    the point; TIMESTAMP is what is adjusted to UTC, in microseconds; ZSTD is read. JSON cannot be loaded from Parquet
+    (docs.cloud.google.com/bigquery/docs/json-data), so it is a string.
+    """
+    pq = pytest.importorskip("pyarrow.parquet")
+    from airflow_provider_bland.tasks.partitions import TABLES
+
+    documented = {
+        "string": ("BYTE_ARRAY", {"Type": "String"}),
+        "json": ("BYTE_ARRAY", {"Type": "String"}),
+        "int": ("INT64", {"Type": "None"}),
+        "boolean": ("BOOLEAN", {"Type": "None"}),
+        "decimal": ("FIXED_LEN_BYTE_ARRAY", {"Type": "Decimal", "precision": 38, "scale": 9}),
+        "timestamp": ("INT64", {"Type": "Timestamp", "isAdjustedToUTC": True, "timeUnit": "microseconds"}),
+    }
+    for table, columns in TABLES.items():
+        path = at(tmp_path / f"{table}.parquet")
+        write_rows(path, [{}, dict.fromkeys(columns)], columns)
+        file = pq.ParquetFile(str(tmp_path / path.name))
+        found = {}
+        for number in range(len(file.schema)):
+            column = file.schema.column(number)
+            logical = json.loads(column.logical_type.to_json())
+            found[column.name] = (column.physical_type, logical)
+            # Any of them may be null, and none is nested.
+            assert (column.max_definition_level, column.max_repetition_level) == (1, 0)
+            assert column.path == column.name
+            assert file.metadata.row_group(0).column(number).compression == "ZSTD"
+        assert list(found) == list(columns)
+        for name, kind in columns.items():
+            physical, logical = documented[kind]
+            assert found[name][0] == physical, name
+            assert logical.items() <= found[name][1].items(), name
+        # Names that need no quotes, and none of BigQuery's own.
+        assert all(name.replace("_", "a").isalnum() and name.islower() for name in columns)
+        assert not any(name.startswith(("_table_", "_file_", "_partition")) for name in columns)
+
+
+def test_every_value_of_a_decimal_column_is_within_numeric(tmp_path: Path) -> None:
+    """BigQuery's NUMERIC ends at 29 digits before the point; prices are refused far before that."""
+    from airflow_provider_bland.calls.rows import call_row
+
+    now = datetime.now(UTC)
+    assert call_row({"price": 10**15}, now)["price_usd"] is None
+    assert call_row({"price": 10**15}, now)["extra"] == {"price": 10**15}
+    assert call_row({"price": 999_999_999_999_999.123456789123}, now)["price_usd"] < Decimal(10) ** 29
