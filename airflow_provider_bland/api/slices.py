@@ -30,7 +30,8 @@ def slices(start: datetime, end: datetime, count: Count, most: int, *, oldest_fi
     parts = finer(start, end)
     if parts:
         counted = count(start, end)
-        if counted is None or counted > most:
+        # Where nobody says how many there are, hours are fine enough.
+        if counted > most if counted is not None else end - start > _HOUR:
             for part in parts if oldest_first else reversed(parts):
                 yield from slices(*part, count, most, oldest_first=oldest_first)
             return

@@ -58,7 +58,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
     :param end: calls created before this moment. Default: the end of the run's data interval. Templated.
     :param filters: only these calls: filters of Bland's list but those of time, such as ``{"inbound": False}``.
         Templated.
-    :param tables: ``calls``, and ``call_turns`` for one row each time somebody speaks.
+    :param tables: ``calls``, and ``call_turns`` for one row each time somebody speaks. Templated.
     :param format: ``jsonl``, ``csv``, or ``parquet`` (with the extra ``parquet``). Templated.
     :param redact: what is left out before anything is written: ``numbers`` (from every text too), ``transcripts``,
         ``variables``, ``recordings``, or columns by name. Templated.
@@ -77,7 +77,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "path", "start", "end", "filters", "format", "redact", "only_call_ids", "bland_conn_id",
+        "path", "start", "end", "filters", "tables", "format", "redact", "only_call_ids", "bland_conn_id",
     )  # fmt: skip
     template_fields_renderers = {"filters": "json"}
     ui_color = "#e8f0fe"
@@ -89,7 +89,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         start: str | datetime | None = None,
         end: str | datetime | None = None,
         filters: Mapping[str, Any] | str | None = None,
-        tables: Collection[str] = ("calls",),
+        tables: Collection[str] | str = ("calls",),
         format: str = "jsonl",
         redact: Collection[str] | str = (),
         hash_salt: str | None = None,
@@ -108,7 +108,9 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         self.start = start
         self.end = end
         self.filters = filters
-        self.tables = _tables(tables)
+        self.tables = tables
+        if not isinstance(tables, str) or "{" not in tables:
+            _tables(tables)
         self.format = format
         self.redact = redact
         self.hash_salt = hash_salt
@@ -126,7 +128,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         from airflow_provider_bland.operators.exporting import Exporter, ExportPlan
 
         try:
-            self.refuse_unrendered()
+            self._refuse_nothing()
             span = self._span(context)
             plan = ExportPlan(
                 span=span,
@@ -192,6 +194,13 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
 
     # --- arguments ------------------------------------------------------------------------------------------------
 
+    def _refuse_nothing(self) -> None:
+        """Refuse a template that gave nothing: its default would be another export, or one with everybody in it."""
+        self.refuse_unrendered()
+        for name in ("start", "end", "filters", "tables", "redact", "only_call_ids"):
+            if name in self.__dict__.get("_gave_nothing", {}):
+                raise BlandValidationError(name, "is None.")
+
     def _span(self, context: Context) -> Span:
         found: dict[str, datetime] = {}
         for name, given, default in (
@@ -254,7 +263,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         from airflow_provider_bland.tasks.tables import require_format
 
         require_format("format", self.format)
-        partitions = Partitions(storage_path("path", self.path), self.format, self.tables, _owner(context))
+        partitions = Partitions(storage_path("path", self.path), self.format, _tables(self.tables), _owner(context))
         partitions.claim({"filters": dict(filters), "redact": sorted(_names(self.redact))})
         return partitions
 
@@ -277,8 +286,8 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         }
 
 
-def _tables(value: Collection[str]) -> list[str]:
-    names = [value] if isinstance(value, str) else listed("tables", value)
+def _tables(value: Collection[str] | str) -> list[str]:
+    names = _names(value) if isinstance(value, str) else listed("tables", value)
     for name in names:
         if not isinstance(name, str) or name not in TABLES:
             raise BlandValidationError("tables", f"{shown(name)} is no table. Known: {', '.join(TABLES)}.")

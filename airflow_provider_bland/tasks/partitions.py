@@ -12,6 +12,7 @@ different spans never write the same file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -36,6 +37,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {"calls": CALL_COLUMNS, "call_t
 MANIFEST: Final = "_manifest.json"
 EXPORT: Final = "_export.json"
 _PARTITION: Final = "created_date="
+_REFUSALS: Final = (PermissionError, NotADirectoryError, IsADirectoryError, FileNotFoundError)
 _PROGRESS: Final = "_progress"
 _PENDING: Final = "_pending"
 
@@ -94,7 +96,10 @@ class Partitions:
             self._compare(found, ours)
             # An older export says nothing about being allowed to write today.
             self.save_progress(self.progress())
-        except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        except OSError as error:
+            # A missing file is made; what is still missing then is a bucket. Other troubles may pass.
+            if not isinstance(error, _REFUSALS) and error.errno != errno.EROFS:
+                raise
             raise BlandValidationError("path", f"{self.root} cannot be written to: {error}.") from error
 
     def _compare(self, found: Any, ours: Mapping[str, Any]) -> None:

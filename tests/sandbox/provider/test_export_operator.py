@@ -6,8 +6,10 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -245,6 +247,61 @@ def test_earlier_hours_that_nobody_exported_stay_away(bland: Control, past: Past
     assert len(runs.by_id()) == 2
 
 
+@pytest.mark.parametrize(
+    ("zone", "first", "lengths"),
+    [
+        ("America/New_York", "2025-11-01", [24, 25, 24]),
+        ("America/New_York", "2025-03-08", [24, 23, 24]),
+        ("Asia/Kolkata", "2025-11-01", [24, 24, 24]),
+        ("Australia/Lord_Howe", "2025-10-04", [24, 23.5, 24]),
+    ],
+)
+def test_days_of_any_zone_and_of_any_length_are_complete(
+    bland: Control, past: Past, export: Callable[..., Runs], zone: str, first: str, lengths: list[float]
+) -> None:
+    """Data intervals of a local timetable: 23 to 25 hours, cut by the UTC days in which calls were created."""
+    begin = datetime.fromisoformat(first).replace(tzinfo=ZoneInfo(zone))
+    days = [begin + timedelta(days=n) for n in range(len(lengths) + 1)]
+    spans = [(a.astimezone(UTC), b.astimezone(UTC)) for a, b in pairwise(days)]
+    assert [(b - a) / HOUR for a, b in spans] == lengths
+    made = past.calls(150, spans[0][0], spans[-1][1])
+    runs = export()
+    past.at(datetime.now(UTC))
+    assert sum(runs.run(*span)["calls"] for span in pairwise(days)) == 150
+    rows = runs.by_id()
+    assert sorted(rows) == sorted(made)
+    for file in runs.files():
+        day = file.parent.name.removeprefix("created_date=")
+        assert {json.loads(line)["created_at"][:10] for line in file.read_text().splitlines()} <= {day}
+
+
+def test_where_bland_does_not_say_how_many_there_are_hours_are_fine_enough(
+    bland: Control, past: Past, export: Callable[..., Runs], mocker: Any
+) -> None:
+    mocker.patch.object(BlandHook, "count_calls", return_value=None)
+    made = past.calls(30, at(8), at(11))
+    runs = export()
+    assert runs.run(at(8), at(11))["calls"] == 30
+    assert sorted(runs.by_id()) == sorted(made)
+    assert len(runs.files()) == 3
+
+
+def test_details_of_another_call_are_never_written(
+    bland: Control, past: Past, export: Callable[..., Runs], mocker: Any
+) -> None:
+    mocker.patch("airflow_provider_bland.api.retries.BASE_DELAY", 0.0)
+    made = past.calls(4, at(9), at(10))
+    other = BlandHook().get_call(made[0])
+    bland.fault(method="GET", path=f"/v1/calls/{made[2]}", kind="status", status=200, body=other)
+    runs = export()
+    with pytest.raises(errors.BlandServerError, match="another call"):
+        runs.hour(9)
+    assert runs.files() == []
+    bland._ask("DELETE", "faults")
+    assert runs.hour(9)["calls"] == 4
+    assert sorted(runs.by_id()) == sorted(made)
+
+
 def test_a_deleted_call_is_counted_and_harmless(
     bland: Control, past: Past, export: Callable[..., Runs], mocker: Any
 ) -> None:
@@ -380,6 +437,9 @@ def test_the_asset_event_says_what_was_written(bland: Control, past: Past, tmp_p
         ({"redact": ["phone"]}, "redact"),
         ({"redact": "numbers, nothing"}, "redact"),
         ({"format": "xlsx"}, "format"),
+        ({"filters": {"inbound": "perhaps"}}, "inbound"),
+        ({"filters": {"duration_gt": -1}}, "duration_gt"),
+        ({"only_call_ids": ["a b"]}, "only_call_ids"),
         ({"hash_salt": " "}, "hash_salt"),
     ],
 )
@@ -397,6 +457,7 @@ def test_bad_input_is_refused_before_the_first_request(
     ("arguments", "name"),
     [
         ({"tables": ["rows"]}, "tables"),
+        ({"tables": "calls, rows"}, "tables"),
         ({"concurrency": 0}, "concurrency"),
         ({"concurrency": 65}, "concurrency"),
         ({"lookback": -1}, "lookback"),
@@ -406,6 +467,43 @@ def test_bad_input_is_refused_before_the_first_request(
 def test_what_is_no_template_is_refused_when_the_dag_is_parsed(arguments: dict[str, Any], name: str) -> None:
     with pytest.raises(errors.BlandValidationError, match=name):
         ExportCallsOperator(task_id="x", path="/x", **arguments)
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize("name", ["start", "end", "filters", "tables", "redact", "only_call_ids", "path", "format"])
+def test_a_template_that_gives_nothing_is_no_default(
+    bland: Control, tmp_path: Path, name: str, native: bool, mocker: Any
+) -> None:
+    """Nobody is to be exported unredacted, unfiltered or at all because a variable is missing."""
+    from airflow.providers.common.compat.sdk import DAG
+
+    template = "{{ dag_run.conf.get('nothing') }}"
+    with DAG("d", schedule=None, render_template_as_native_obj=native):
+        operator = ExportCallsOperator(task_id="x", **{"path": str(tmp_path / "e"), name: template})
+    run = type("Run", (), {"conf": {}})()
+    context: Any = {"ti": FakeTi(), "dag_run": run, "data_interval_start": at(9), "data_interval_end": at(10)}
+    operator.render_template_fields(context)
+    with pytest.raises(errors.BlandValidationError, match="gave None") as raised:
+        operator.execute(context)
+    assert raised.value.argument == name
+    assert bland.counts() == {}
+
+
+def test_every_argument_that_is_a_template_is_rendered(bland: Control, past: Past, tmp_path: Path) -> None:
+    past.calls(6, at(9), at(10))
+    conf = {
+        "path": str(tmp_path / "e"), "start": at(9).isoformat(), "end": at(10).isoformat(),
+        "filters": '{"inbound": false}',
+        "tables": "calls, call_turns", "format": "csv", "redact": '["numbers"]',
+    }  # fmt: skip
+    operator = ExportCallsOperator(task_id="x", **{name: f"{{{{ dag_run.conf['{name}'] }}}}" for name in conf})
+    context: Any = {"ti": FakeTi(), "dag_run": type("Run", (), {"conf": conf})()}
+    operator.render_template_fields(context)
+    found = operator.execute(context)
+    assert found["calls"] == 6
+    assert found["turns"] > 0
+    assert all(name.endswith(".csv") for name in found["files"])
+    assert "+1212555" not in Path(found["files"][0]).read_text() + Path(found["files"][1]).read_text()
 
 
 def test_a_run_without_a_data_interval_says_what_to_do(bland: Control, export: Callable[..., Runs]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from export_helpers import Past, Runs, at
 from helpers import Control, FakeTi
 
+from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.analysis import AnalyzeCallOperator
 from airflow_provider_bland.operators.exports import ExportCallsOperator
@@ -172,6 +173,14 @@ def test_s3_holds_what_a_disk_holds(bland: Control, past: Past, tmp_path: Path, 
     on_s3 = {name.removeprefix("warehouse/"): s3.cat_file(name) for name in s3.find("warehouse")}
     assert on_s3 == on_disk
     assert len([name for name in on_s3 if "/part-" in name]) == 4
+
+
+def test_a_bucket_that_is_not_there_is_said_before_the_first_request(bland: Control, past: Past, s3: Any) -> None:
+    bland.forget_counts()
+    with pytest.raises(BlandValidationError, match="cannot be written to") as raised:
+        export_to("s3://nowhere/bland", 9)
+    assert raised.value.argument == "path"
+    assert bland.counts() == {}
 
 
 def test_recordings_go_to_s3_under_the_kind_of_sound_they_are(bland: Control, past: Past, s3: Any) -> None:
