@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -28,6 +29,11 @@ _NUMBER_KEYS: Final = frozenset(
     {"phone_number", "from", "to", "short_from", "short_to", "transfer_phone_number", "transfer_list", "caller_id"}
 )
 REMOVED: Final = "[number]"
+# What may stand between two digits of a number.
+_GAP: Final = r"[\W_]{0,3}"
+_DIGITS: Final = re.compile(rf"(?:\d{_GAP}){{5}}")
+# Digit by digit, as transcripts have what was dictated. Groups of digits with commas may as well be amounts.
+_DICTATED: Final = re.compile(r"(?<!\w)\d(?:[^\w\n]{1,3}\d){6,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +121,27 @@ class Redaction:
         return hmac.new(self.salt.encode(), written.encode(), hashlib.sha256).hexdigest()
 
 
-def _own_numbers(row: Mapping[str, Any]) -> re.Pattern[str] | None:
-    """The call's own numbers in any spelling, with or without what comes before the last seven digits."""
-    spelled = []
-    for column in GROUPS["numbers"]:
-        digits = re.sub(r"\D", "", str(row.get(column) or ""))
-        if len(digits) >= 7:
-            tail = r"[ ().\-]*".join(digits[-7:])
-            before = "".join(rf"(?:{digit}[ ().\-]*)?" for digit in digits[:-7])
-            spelled.append(rf"\+?\(?{before}{tail}(?!\d)")
-    return re.compile("|".join(spelled)) if spelled else None
+def _own_numbers(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The digits of the call's own numbers."""
+    found = (re.sub(r"\D", "", str(row.get(column) or "")) for column in GROUPS["numbers"])
+    return tuple(digits for digits in found if len(digits) >= 7)
 
 
-def _without_numbers(value: Any, own: re.Pattern[str] | None) -> Any:
+@lru_cache(maxsize=1024)
+def _spelled(digits: str) -> re.Pattern[str]:
+    """A number in any spelling, dictated (``5, 5, 5``) too, with or without what comes before the last seven digits."""
+    before = "".join(rf"(?:{digit}{_GAP})?" for digit in digits[:-7])
+    return re.compile(rf"\+?\(?{before}{_GAP.join(digits[-7:])}(?!\d)")
+
+
+def _without_numbers(value: Any, own: tuple[str, ...]) -> Any:
     if isinstance(value, str):
-        text = own.sub(REMOVED, value) if own else value
-        return mask_numbers_in(text, lambda number: REMOVED)
+        # Looked for first: most texts hold no number, and a pattern of one's own takes longer to make than to use.
+        if not _DIGITS.search(value):
+            return value
+        for digits in own:
+            value = _spelled(digits).sub(REMOVED, value)
+        return mask_numbers_in(_DICTATED.sub(REMOVED, value), lambda number: REMOVED)
     if isinstance(value, Mapping):
         return {
             _without_numbers(name, own): None if name in _NUMBER_KEYS else _without_numbers(entry, own)
@@ -138,6 +149,6 @@ def _without_numbers(value: Any, own: re.Pattern[str] | None) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_without_numbers(entry, own) for entry in value]
-    if own and isinstance(value, int) and not isinstance(value, bool) and own.fullmatch(str(value)):
-        return None
+    if own and isinstance(value, int) and not isinstance(value, bool):
+        return None if any(_spelled(digits).fullmatch(str(value)) for digits in own) else value
     return value

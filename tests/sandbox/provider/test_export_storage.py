@@ -88,6 +88,46 @@ def test_a_warehouse_loads_it_as_it_stands(bland: Control, past: Past, tmp_path:
     assert joined == sum(len(d["transcripts"]) for d in details.values())
 
 
+# What transcripts and notes have broken other people's loads with, and what is loaded instead.
+HOSTILE = {
+    "nul \x00 in the middle": "nul \ufffd in the middle",
+    "half a \ud83d pair": "half a \ufffd pair",
+    "a,comma;a\ttab|a pipe": None,
+    "lines\r\nof\rall\u2028kinds\u0085\n": None,
+    '"quoted" and ""doubled"" and \\"escaped\\"': None,
+    "\\N": None,
+    "NULL": None,
+    "nan": None,
+    "\u202eright to left\u202c \u200b \U0001f600": None,
+    "2026-11-25T09:00:00+05:30": None,
+    "00123": None,
+    "a" * 1_500_000 + " ü": None,
+    "\x01\x1b[31m\x7f": None,
+    " spaces ": None,
+}
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_hostile_texts_are_loaded_as_they_were_said(
+    bland: Control, past: Past, tmp_path: Path, file_format: str
+) -> None:
+    duckdb = pytest.importorskip("duckdb").connect()
+    if file_format == "parquet":
+        pytest.importorskip("pyarrow")
+    made = past.calls(len(HOSTILE), at(9), at(10), metadata={"note": 'a "b", c\nd'})
+    for call_id, text in zip(made, HOSTILE, strict=True):
+        past.edit(call_id, at(9.9), summary=text)
+    runs = Runs(tmp_path / "export", format=file_format)
+    runs.hour(9)
+    load(duckdb, "calls", runs.path / "calls", file_format)
+    found = dict(duckdb.execute("SELECT call_id, summary FROM calls").fetchall())
+    assert len(found) == len(made)
+    for call_id, (said, instead) in zip(made, HOSTILE.items(), strict=True):
+        assert found[call_id] == (instead or said), said[:40]
+    # And a later run reads its own files back: nothing has changed.
+    assert runs.hour(10)["late"] == 0
+
+
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_who_is_left_out_is_in_no_file(bland: Control, past: Past, tmp_path: Path, file_format: str) -> None:
     if file_format == "parquet":

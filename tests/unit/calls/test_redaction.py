@@ -73,6 +73,45 @@ def test_numbers_go_from_every_text() -> None:
     assert turns[0]["text"] == "my number is [number]"
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "415·555·0123", "4, 1, 5, 5, 5, 5, 0, 1, 2, 3", "4 1 5, 5 5 5, 0 1 2 3", "415, 555, 0123", "415\n555\n0123",
+        "415\u2011555\u20110123", "415\xa0555\xa00123", "415 / 555 / 0123", "1.415.555.0123", "tel:+1-415-555-0123",
+        "5550123", "5-5-5-0-1-2-3", "+1\u200b4155550123", "(415)5550123", "415_555_0123",
+    ],
+)  # fmt: skip
+def test_a_calls_own_number_goes_however_it_is_spelled(spelling: str) -> None:
+    row = call_row({**CALL, "summary": f"It is {spelling}, ask for Dana."}, NOW)
+    summary = Redaction.read(["numbers"]).call(row)["summary"]
+    assert "[number], ask for Dana." in summary
+    assert not [letter for letter in summary.removeprefix("It is +1") if letter.isdigit()], summary
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Call 2, 0, 7, 1, 8, 3, 8, 7, 5, 0 please", False),
+        ("two, 3, 4, 5", True),
+        ("sold 10, 200, 3000 units at 9:30 on 2026-11-25", True),
+        ("room 12, floor 3, 45 guests", True),
+        ("order 5550 at $12.50", True),
+    ],
+)
+def test_what_is_dictated_goes_and_other_figures_stay(text: str, kept: bool) -> None:
+    row = call_row({**CALL, "summary": text}, NOW)
+    assert (Redaction.read(["numbers"]).call(row)["summary"] == text) is kept
+
+
+@pytest.mark.parametrize(
+    "text", ["1 " * 200_000 + "a", "4155550 " * 100_000, "+1(" * 100_000, "5, " * 6 + "x" + " 1" * 200_000]
+)
+def test_long_texts_of_strangers_take_no_longer_than_their_length(text: str) -> None:
+    """Each of these would take hours if each digit began a search to the end."""
+    row = call_row({**CALL, "summary": text}, NOW)
+    assert Redaction.read(["numbers"]).call(row)["summary"] is not None
+
+
 def test_transcripts_go_wherever_they_are() -> None:
     row, turns = written("transcripts")
     assert row["transcript"] is None
