@@ -170,7 +170,10 @@ def main() -> None:
     if options.states:
         states(options.states)
         return
-    rows = [measure(calls, options.interval) for calls in options.calls or [1000, 10000]]
+    rows = []
+    for calls in options.calls or [1000, 10000]:
+        rows.append(measure(calls, options.interval))
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     for name in rows[0]:
         print(f"{name:<32}" + "".join(f"{row[name]:>14,.2f}" for row in rows))
 

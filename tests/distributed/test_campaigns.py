@@ -31,27 +31,27 @@ def lose_the_worker(world: DistributedWorld, run: Campaign) -> int:
 def test_a_campaign_loses_its_worker_and_its_triggerers(world: DistributedWorld, tmp_path: Path, dispatch: str) -> None:
     people_talk(world, 9e4)
     if dispatch == "batches":
-        # A wave is one request here; so the worker is lost while it searches for the batch whose reply never came.
-        world.sandbox.settings(list_lag=10)
+        # A wave is one request here. So its reply is lost, and then the worker, while it looks for the batch.
         world.sandbox.fault(method="POST", path="/v2/batches/create", kind="drop_after", times=1)
+        world.sandbox.fault(method="GET", path="/v2/batches/list", kind="hang", seconds=100, times=1)
     pace = {"concurrent": AT_ONCE, "per_second": 2}
     run = Campaign(world, tmp_path, dispatch, "deferred", numbers(PEOPLE), pacing=pace)
     if dispatch == "batches":
-        world.wait_for_hits(1)
+        world.wait_for_hits(2)
     run.wait_for_rings(4)
     rung = lose_the_worker(world, run)
-    assert rung < PEOPLE
+    assert dispatch == "batches" or rung < AT_ONCE
     for name in ("triggerer", "triggerer-2"):
-        run.wait("deferred", timeout=2 * PATIENCE)
+        run.wait("deferred", try_number=2, timeout=2 * PATIENCE)
         world.stack.component(name).kill()
-        run.end_calls()
         world.stack.revive()
     people_talk(world, 5)
     run.end_calls()
     run.wait("success", "failed", timeout=2 * PATIENCE)
-    note = f"{rung} had rung when the worker was lost"
     run.finished("success")
-    run.prove_campaign("D. SIGKILL of the worker within a wave, then of each triggerer", note=note)
+    # Of three seconds of rings that were written down, those that had not been asked for yet are in doubt.
+    note = f"{rung} had rung when the worker was lost"
+    run.prove_campaign("D. SIGKILL of the worker within a wave, then of each triggerer", unsettled=AT_ONCE, note=note)
 
 
 @pytest.mark.parametrize("dispatch", ["calls", "batches"])
