@@ -12,7 +12,7 @@ from airflow_provider_bland.api.parallel import in_order
 from airflow_provider_bland.api.slices import slices, start_of_day
 from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.calls.redaction import Redaction
-from airflow_provider_bland.calls.rows import call_row, created_at_of, shows_change, turn_rows
+from airflow_provider_bland.calls.rows import call_row, created_at_of, shows_change, telling_part_of, turn_rows
 from airflow_provider_bland.calls.spans import Span, update_queries
 from airflow_provider_bland.operators.copying import Recordings
 from airflow_provider_bland.tasks.partitions import Part, Partitions, Rows, digest_of
@@ -260,7 +260,7 @@ class Exporter:
             for row in self._hook.iter_calls(self._filters(lookback)):
                 moment, call_id = created_at_of(row), call_id_of(row)
                 if call_id and moment and moment in lookback and call_id not in wanted:
-                    listed[call_id] = row
+                    listed[call_id] = telling_part_of(row)
         moments = {call_id: created_at_of(row) for call_id, row in listed.items()}
         moments |= {call_id: datetime.fromisoformat(created) for call_id, (created, _) in merged.items()}
         moments |= wanted

@@ -54,7 +54,9 @@ def storage_path(argument: str, value: Any) -> ObjectStoragePath:
         path = value if isinstance(value, ObjectStoragePath) else ObjectStoragePath(str(value).strip())
     except (ImportError, ValueError) as error:
         raise BlandValidationError(argument, f"{str(value)!r} is no path that can be reached: {error}.") from None
-    if path.protocol in _LOCAL and not path.path.startswith("/"):
+    # Airflow 2 makes relative paths absolute, in whatever directory a worker was started.
+    relative = isinstance(value, str) and "://" not in value and not value.strip().startswith("/")
+    if path.protocol in _LOCAL and (relative or not path.path.startswith("/")):
         raise BlandValidationError(
             argument, f"{str(value)!r} is relative, and workers have no common directory. Give an absolute path or URL."
         )
@@ -72,7 +74,7 @@ def filesystem(path: ObjectStoragePath, argument: str = "path") -> AbstractFileS
         try:
             return path.fs
         except ValueError:
-            if path.conn_id is not None:
+            if _connection_of(path) is not None:
                 raise
             import fsspec
 
@@ -203,9 +205,15 @@ class Tally:
 
 def url_of(path: ObjectStoragePath) -> str:
     """A path as a text that leads to it again: with the connection it is reached by, which some versions leave out."""
-    text = str(path)
+    text, conn_id = str(path), _connection_of(path)
     scheme, mark, rest = text.partition("://")
-    return f"{scheme}://{path.conn_id}@{rest}" if mark and path.conn_id and "@" not in rest.split("/")[0] else text
+    return f"{scheme}://{conn_id}@{rest}" if mark and conn_id and "@" not in rest.split("/")[0] else text
+
+
+def _connection_of(path: ObjectStoragePath) -> str | None:
+    # Airflow 2 has no property for it.
+    found = getattr(path, "conn_id", None) or dict(getattr(path, "storage_options", None) or {}).get("conn_id")
+    return str(found) if found else None
 
 
 def dataset_of(path: ObjectStoragePath) -> tuple[str, str]:

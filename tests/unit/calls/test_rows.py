@@ -18,6 +18,7 @@ from airflow_provider_bland.calls.rows import (
     created_at_of,
     is_final,
     shows_change,
+    telling_part_of,
     turn_rows,
 )
 
@@ -204,6 +205,7 @@ def test_final_is_what_will_not_change_by_itself(changes: dict[str, Any], since_
 )
 def test_a_list_row_shows_if_something_changed(listed: dict[str, Any], changed: bool) -> None:
     assert shows_change(listed, row()) is changed
+    assert shows_change(telling_part_of({**listed, "to": "+12223334444", "batch_id": None}), row()) is changed
     from_csv = {"completed": "true", "queue_status": "completed", "answered_by": "human", "duration_s": "45"}
     assert shows_change(listed, from_csv) is changed
 
