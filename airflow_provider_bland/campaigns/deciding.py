@@ -1,4 +1,39 @@
-"""The one function that decides: from state and clock to *ring these now*, *look again then*, or *done*."""
+"""
+The one function that decides: from state and clock to *ring these now*, *look again then*, or *done*.
+
+Who calls what, when
+--------------------
+**Planning** (once, before the first ring)::
+
+    plan = Plan(rules, pages)
+    for each row of the input, exactly once, in order:
+        plan.add(recipient)                    # may be rung; returns its Ended if it turns out that it may not
+        plan.refuse(recipient, bucket, why)    # may not be rung; returns its Ended, which is a row of the results
+        # from time to time: store plan.take_pages()
+    plan.planned()
+    store plan.take_pages(), then plan.head()
+
+**A wake** (on a worker, once per wave)::
+
+    plan = Plan.load(rules, head, pages)       # the head stored last; nothing else is read
+    plan.placed / returned / refused / lost / ended   # what has happened since, in order, each of them once
+    plan.suppress / plan.note_rings            # if those lists have changed
+    decision = decide(plan, now)
+    store plan.take_pages(), then decision.gone and every Ended returned above, then plan.head()
+    dispatch decision.ring, each at its moment # never before that head is stored: it is the intent of the wave
+    defer until decision.wake_at, or until decision.wake_after more calls have ended
+    # with decision.done: the rest are plan.close(now), also rows of the results
+
+``decide`` moves whom to ring from the queue to ``under_way`` and counts the attempt, so a stored head *is* the intent
+of its wave. A process that dies after storing it leaves recipients under way of whom the ledger knows no call. Found
+again, they are ``placed``; provably never sent, ``returned``; else ``lost``.
+
+Just before each request ask ``may_still_ring(rules, recipient, now)``; if not, ``plan.returned(...)``.
+
+What a wake reads and writes: the head (counters, who is under way, up to ``PAGE`` recipients who are due soon, one
+entry per set of zones) and the pages its wave comes from. Never the whole campaign, but for ``suppress`` and
+``note_rings`` (the campaign's numbers, 50,000 to a page) and ``close`` (whoever is left).
+"""
 
 from __future__ import annotations
 

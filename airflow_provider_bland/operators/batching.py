@@ -79,6 +79,8 @@ class InBatches(Dispatch):
 
     def _create(self, due: Sequence[Ring], description: str, intent: dict[str, Any]) -> list[dict[str, Any]]:
         desk = self._desk
+        if not self.may_act(intent["at"]):
+            return [{"row": ring.recipient.row, "at": clock.now(), "back": ""} for ring in due]
         entries = [
             desk.template.entry(ring.recipient.number, ring.recipient.data, desk.identity.metadata(ring.recipient))
             for ring in due

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import clock
-from airflow_provider_bland.api.calls import call_id_of, is_finished
+from airflow_provider_bland.api.calls import CallOutcome, call_id_of, is_finished, outcome_of
 from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError
 from airflow_provider_bland.campaigns.deciding import Ring, may_still_ring
 from airflow_provider_bland.campaigns.reactions import Refusal, refusal_of
@@ -29,6 +29,14 @@ _LARGEST_BLOCK: Final = 50
 _FEW: Final = 8
 """Up to so many calls are looked at one by one, rather than through the list."""
 _CLOCK_MARGIN: Final = 900.0
+_LEASE: Final = 30.0
+"""
+So long after it was announced may a block be acted upon, in seconds. Whoever takes over from a process that was frozen
+looks for its rings later than that.
+"""
+_SOON: Final = 5.0
+_WAITS: Final = frozenset({"new", "queued", "allocated"})
+"""States of a call that Bland has not dialled yet; https://docs.bland.ai/api-v1/get/calls-id."""
 
 
 class Dispatch(ABC):
@@ -76,6 +84,15 @@ class Dispatch(ABC):
         looks = [min(next_look(at, now), at + patience) for at in self._doubtful]
         return max(min(looks), now + 1.0) if looks else None
 
+    def may_act(self, announced: float) -> bool:
+        """
+        Whether what a block announced at this moment may still be done, asked right before each request.
+
+        A process that was frozen (its machine slept, its memory was swapped out) does not know that another one has
+        taken its place; by the clock it does.
+        """
+        return clock.now() - announced <= _LEASE
+
     @property
     def _doubtful(self) -> Iterable[float]:
         """Moments of rings that may have happened."""
@@ -103,10 +120,14 @@ class Dispatch(ABC):
         plan = self._desk.plan
         row, at = said["row"], datetime.fromtimestamp(said["at"], UTC)
         self.doubts.pop(row, None)
-        plan.under_way[row].record.pop("live", None)
+        record = plan.under_way[row].record
+        if record.pop("live", None) and "back" in said:
+            # Its call was stopped before it rang: no ring.
+            record["ids"].pop()
+            record["at"].pop()
+        record.pop("shut", None)
         if "call" in said:
             plan.placed(row, at)
-            record = plan.under_way[row].record
             record.setdefault("ids", []).append(said["call"])
             record.setdefault("at", []).append(said["at"])
             record["live"] = said["call"]
@@ -156,6 +177,14 @@ class OneByOne(Dispatch):
         """None."""
         return []
 
+    @property
+    def next_look(self) -> float | None:
+        """When to look again for rings that may have happened, or for calls that are not to ring any more."""
+        soon = clock.now() + _SOON
+        closings = [max(at, soon) for row in self._desk.live.values() if (at := self._closes(row)) is not None]
+        moments = [super().next_look, *closings]
+        return min((moment for moment in moments if moment is not None), default=None)
+
     # --- placing --------------------------------------------------------------------------------------------------
 
     def ring(self, rings: Sequence[Ring]) -> None:
@@ -166,8 +195,9 @@ class OneByOne(Dispatch):
         halted = False
         while left and not halted:
             block, left = _cut(left)
-            desk.ledger.block({"ask": [ring.recipient.row for ring in block], "at": clock.now(), "said": said})
-            answers = self._place(block)
+            announced = clock.now()
+            desk.ledger.block({"ask": [ring.recipient.row for ring in block], "at": announced, "said": said})
+            answers = self._place(block, announced)
             said = [self.said(ring.recipient, answer) for ring, answer in zip(block, answers, strict=True)]
             for entry in said:
                 self.take_in(entry)
@@ -178,7 +208,7 @@ class OneByOne(Dispatch):
             self.take_in(entry)
         desk.ledger.block({"ask": [], "at": now, "said": said + back})
 
-    def _place(self, block: list[Ring]) -> list[Answer]:
+    def _place(self, block: list[Ring], announced: float) -> list[Answer]:
         desk = self._desk
         bodies = [
             desk.template.body(ring.recipient.number, ring.recipient.data, desk.identity.metadata(ring.recipient))
@@ -186,7 +216,7 @@ class OneByOne(Dispatch):
         ]
 
         def may_ring(place: int) -> bool:
-            return may_still_ring(desk.rules, block[place].recipient, clock.utcnow())
+            return self.may_act(announced) and may_still_ring(desk.rules, block[place].recipient, clock.utcnow())
 
         # Whoever is late keeps the pace all the same, rather than making up for it in a burst.
         late = max(0.0, clock.now() - block[0].at.timestamp())
@@ -199,6 +229,7 @@ class OneByOne(Dispatch):
     def collect(self, over: Iterable[str] | None) -> None:
         """Take in the calls that have ended."""
         desk = self._desk
+        self._stop_at_closing()
         live = desk.live
         ids = self._said_to_be_over(live) if over is None else [call_id for call_id in over if call_id in live]
         ids += [call_id for call_id, moment in desk.unpriced.items() if moment <= clock.now() and call_id not in ids]
@@ -210,7 +241,56 @@ class OneByOne(Dispatch):
             if isinstance(details, BlandError):
                 desk.note(details)
             elif is_finished(details):
-                desk.hear(live[call_id], call_id, details)
+                self._ended(live[call_id], call_id, details)
+
+    def _ended(self, row: int, call_id: str, details: Mapping[str, Any]) -> None:
+        desk = self._desk
+        never_rang = outcome_of(details) is CallOutcome.CANCELED and not details.get("started_at")
+        if never_rang and desk.plan.under_way[row].record.get("shut") == "stop":
+            self.take_in({"row": row, "at": clock.now(), "back": "the hours closed before its turn at Bland"})
+            desk.is_dirty = True
+        else:
+            desk.hear(row, call_id, details)
+
+    def _closes(self, row: int) -> float | None:
+        """When a call, if it still waits at Bland, is to be stopped; ``None`` if that has been seen to."""
+        desk = self._desk
+        recipient = desk.plan.under_way[row]
+        if recipient.record.get("shut"):
+            return None
+        closes = desk.rules.hours.closes_at(datetime.fromtimestamp(recipient.record["at"][-1], UTC), recipient.zones)
+        return min(desk.rules.ends, float("inf") if closes is None else closes.timestamp())
+
+    def _stop_at_closing(self) -> None:
+        """Calls that Bland has not dialled when the hours close are stopped, and their recipients wait again."""
+        desk, now = self._desk, clock.now()
+        late = {
+            call_id: row for call_id, row in desk.live.items() if (at := self._closes(row)) is not None and at <= now
+        }
+        if not late:
+            return
+        waiting: list[str] = []
+        for call_id, details in desk.many.details(late).items():
+            if isinstance(details, BlandError):
+                desk.note(details)
+            elif details.get("queue_status") in _WAITS and not details.get("started_at"):
+                waiting.append(call_id)
+            else:
+                desk.plan.under_way[late[call_id]].record["shut"] = "rang"
+                desk.is_dirty = True
+        if not waiting:
+            return
+        for call_id in waiting:
+            desk.plan.under_way[late[call_id]].record["shut"] = "stop"
+        # Whoever reads that they are canceled must know by whom.
+        desk.save()
+        for call_id in waiting:
+            try:
+                desk.hook.stop_call(call_id)
+            except BlandError as error:
+                desk.note(error)
+                desk.plan.under_way[late[call_id]].record.pop("shut", None)
+        desk.log.info("The hours close: %d calls that Bland had not dialled yet were stopped.", len(waiting))
 
     def _said_to_be_over(self, live: Mapping[str, int]) -> list[str]:
         if len(live) <= _FEW:

@@ -9,7 +9,7 @@ import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import clock
@@ -26,6 +26,7 @@ from airflow_provider_bland.operators.conducting import Conductor
 from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
 from airflow_provider_bland.operators.lists import Forbidden, History, Lists, Suppression, listed
 from airflow_provider_bland.operators.policy import Identity
+from airflow_provider_bland.operators.settling import any_call_of
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder
 from airflow_provider_bland.tasks.reading import read_rows
@@ -40,6 +41,9 @@ LEDGER: Final = "_campaign"
 """Folder of the ledger, beside the results."""
 PROBE: Final = "probe"
 _ROWS_BETWEEN: Final = 2000
+_LONGEST_RUN: Final = timedelta(days=7)
+_CLOCK_MARGIN: Final = timedelta(minutes=15)
+"""How far Bland's clock and ours may be apart."""
 
 
 class Opening:
@@ -86,6 +90,8 @@ class Opening:
             self._lists(round_, identity.key), operator.policy, operator.log, operator.is_killed,
         )  # fmt: skip
         operator.begin_conducting(conductor)
+        if found is None and not self._pointer.exists and self._ti.try_number > 1:
+            self._require_unrung(conductor)
         if found is not None:
             conductor.load(forgive=cleared)
             return conductor
@@ -174,6 +180,18 @@ class Opening:
                 f"This task instance has begun a campaign in {self._base}, but its ledger is not there any more, so it "
                 "is not known who was rung. Nobody was rung now. Bring the folder back. Or, if you are sure that "
                 "nobody can be rung twice, delete 'bland_campaign' from the task's state store and clear the task."
+            )
+
+    def _require_unrung(self, conductor: Conductor) -> None:
+        """Before Airflow 3.3 nothing but the ledger says that a campaign has begun; so ask Bland, too."""
+        run = self._context.get("dag_run")
+        since = getattr(run, "start_date", None) or clock.utcnow() - _LONGEST_RUN
+        call_id = any_call_of(conductor.identity.key, since - _CLOCK_MARGIN, conductor.hook, conductor.many)
+        if call_id is not None:
+            raise LedgerBrokenError(
+                f"An earlier try of this task has begun its campaign: call {call_id} is of it. But there is no ledger "
+                f"in {self._base}, so it is not known who was rung. Nobody was rung now. Bring the folder back, or let "
+                "results_path render the same on every try: with {{ ds }} or {{ run_id }}, not with the time of day."
             )
 
     def _lists(self, round_: int, key: str) -> Lists:

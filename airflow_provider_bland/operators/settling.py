@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # How far Bland's clock and ours may be apart.
 _CLOCK_MARGIN: Final = 900.0
+_HIDDEN: Final = 200
 # Looks at the list, seconds after the ring: a call may appear late.
 _LOOKS: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
@@ -75,6 +76,47 @@ def find(
     return found
 
 
+def any_call_of(campaign: str, since: datetime, hook: BlandHook, many: ManyCalls) -> str | None:
+    """
+    Look for any call of a campaign of which nothing else is known.
+
+    :param campaign: key in the calls' metadata.
+    :param since: the campaign did not begin before.
+    :return: the id of one; ``None`` if there is none, and among the newest of those that hide their metadata neither.
+    :raises BlandError: if the list, or a call in it, cannot be read.
+    """
+    hidden: list[str] = []
+    for row in hook.iter_calls({"start_date": since}):
+        call_id = call_id_of(row)
+        if call_id is None:
+            continue
+        if isinstance(row.get("metadata"), Mapping) and row["metadata"]:
+            if _names(row, campaign):
+                return call_id
+        elif len(hidden) < _HIDDEN:
+            hidden.append(call_id)
+    for call_id, details in many.details(hidden).items() if hidden else ():
+        if isinstance(details, BlandError):
+            if details.status_code == 404:
+                continue
+            raise details
+        if _names(details, campaign):
+            return call_id
+    return None
+
+
+def _names(call: Mapping[str, Any], campaign: str) -> bool:
+    return any(ours.get("campaign") == campaign for ours in _ours(call))
+
+
+def _ours(call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    variables = call.get("variables")
+    for metadata in (call.get("metadata"), variables.get("metadata") if isinstance(variables, Mapping) else None):
+        ours = metadata.get(NAMESPACE) if isinstance(metadata, Mapping) else None
+        if isinstance(ours, Mapping):
+            yield ours
+
+
 def _match(
     call: Mapping[str, Any],
     call_id: str,
@@ -82,10 +124,8 @@ def _match(
     doubts: Mapping[int, Doubt],
     found: dict[int, tuple[str, float]],
 ) -> None:
-    variables = call.get("variables")
-    for metadata in (call.get("metadata"), variables.get("metadata") if isinstance(variables, Mapping) else None):
-        ours = metadata.get(NAMESPACE) if isinstance(metadata, Mapping) else None
-        if not isinstance(ours, Mapping) or ours.get("campaign") != campaign:
+    for ours in _ours(call):
+        if ours.get("campaign") != campaign:
             continue
         row = ours.get("row")
         if isinstance(row, int) and row in doubts and ours.get("attempt") == doubts[row].attempt:

@@ -144,6 +144,32 @@ def test_a_ledger_that_is_gone_fails_closed(bland: Control, machine: TimeMachine
     assert bland.rings() == 1
 
 
+@pytest.mark.parametrize("shown", [True, False], ids=["rows show metadata", "rows hide it"])
+@pytest.mark.parametrize("dispatch", ["calls", "batches"])
+def test_before_airflow_3_3_bland_is_asked_whether_there_was_a_campaign(
+    bland: Control, machine: TimeMachine, dispatch: str, shown: bool
+) -> None:
+    bland.set(rows_with_metadata=shown)
+    paths = iter([f"executions/{name}-{dispatch}-{shown}" for name in ("elsewhere", "here", "gone", "gone")])
+    for _ in range(2):
+        task = Task(
+            lambda: campaign(next(paths), recipients=people(HUMAN), dispatch=dispatch), retries=1, store=None,
+            map_index=_,
+        )  # fmt: skip
+        task.run()
+        folder = f"/executions/gone-{dispatch}-{shown}"
+        if fsspec.filesystem("memory").exists(folder):
+            fsspec.filesystem("memory").rm(folder, recursive=True)
+        rings = bland.rings()
+        with pytest.raises(LedgerBrokenError, match="results_path render the same on every try"):
+            task.run()
+        assert bland.rings() == rings
+    # A first try, and one after which nobody was rung, ask nobody and ring.
+    fresh = Task(lambda: campaign(f"executions/fresh-{dispatch}-{shown}", recipients=people(NO_ANSWER)), store=None)
+    fresh.try_number = 1
+    assert fresh.run()["rings"] == 1
+
+
 def test_a_path_belongs_to_one_campaign(bland: Control, machine: TimeMachine) -> None:
     Task(lambda: campaign("executions/shared", recipients=people(HUMAN))).run()
     with pytest.raises(BlandValidationError, match=r"holds another campaign .*map index -1"):
