@@ -164,6 +164,7 @@ class Exporter:
         for piece in pieces:
             if piece.name in done and piece in there and not self._files.is_stale(there[piece]):
                 parts.append(there[piece])
+                self._progress.fewer(there[piece].rows)
                 continue
             parts.append(self._files.write(piece, self._rows_of(piece)))
             done.add(piece.name)

@@ -25,6 +25,11 @@ class Progress:
         """Say how many there will be, if that is known."""
         self._total = total
 
+    def fewer(self, count: int) -> None:
+        """Say how many of them are there already."""
+        if self._total is not None:
+            self._total = max(0, self._total - count)
+
     def one_more(self) -> None:
         """Count one."""
         self._done += 1

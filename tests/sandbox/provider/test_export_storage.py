@@ -88,6 +88,33 @@ def test_a_warehouse_loads_it_as_it_stands(bland: Control, past: Past, tmp_path:
     assert joined == sum(len(d["transcripts"]) for d in details.values())
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_what_was_exported_can_be_asked_about_in_any_format(
+    bland: Control, past: Past, tmp_path: Path, file_format: str
+) -> None:
+    if file_format == "parquet":
+        pytest.importorskip("pyarrow")
+    past.calls(12, at(9), at(10))
+    runs = Runs(tmp_path / "export", format=file_format)
+    exported = runs.hour(9)
+    rows = [row for name in exported["files"] for row in read_rows(files.storage_path("path", name))]
+    answered = sorted(str(row["call_id"]) for row in rows if row["outcome"] == "answered")
+    assert 0 < len(answered) < 12
+    for number, source in enumerate((str(runs.path), exported["files"], str(runs.files()[0].parent))):
+        path = tmp_path / f"answers{number}.{file_format}"
+        operator = AnalyzeCallOperator(
+            task_id="analyze",
+            call_ids=source,
+            outcomes=["answered"],
+            goal="Learn how it went",
+            questions={"satisfied": ["Was the customer satisfied?", "boolean"]},
+            results_path=str(path),
+        )
+        found = operator.execute({"ti": FakeTi(run_id=str(number))})  # type: ignore[arg-type]
+        assert found["analyzed"] == len(answered)
+        assert sorted(str(row["call_id"]) for row in read_rows(files.storage_path("path", str(path)))) == answered
+
+
 # What transcripts and notes have broken other people's loads with, and what is loaded instead.
 HOSTILE = {
     "nul \x00 in the middle": "nul \ufffd in the middle",
