@@ -14,6 +14,7 @@ from airflow_provider_bland.api.errors import (
     BlandUnpairedAnswersError,
     BlandValidationError,
 )
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.answers import AnalysisStatus, Questions
 from airflow_provider_bland.exceptions import BlandAnalysisFailedError, BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
@@ -251,6 +252,7 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
         found: dict[str, None] = {}
         for entry in given:
             text = entry.get("call_id") if isinstance(entry, dict) else entry
+            _refuse_repr("call_ids", text)
             if not isinstance(text, str) and not hasattr(text, "protocol"):
                 raise BlandValidationError("call_ids", f"holds {type(entry).__name__}, not ids or paths.")
             if "/" in str(text):
@@ -270,6 +272,13 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
                     raise BlandValidationError("call_ids", f"{path} has a row without call_id.")
                 if self.outcomes is None or row.get("outcome") in self.outcomes:
                     yield str(checks.identifier("call_ids", row["call_id"]))
+
+
+def _refuse_repr(argument: str, text: Any) -> None:
+    if isinstance(text, str) and text.lstrip()[:1] in ("[", "{"):
+        raise BlandValidationError(
+            argument, f"{shown(text)} is no JSON. A template must render to it: '{{{{ ... | tojson }}}}'."
+        )
 
 
 def _outcomes(value: Collection[str]) -> frozenset[str]:

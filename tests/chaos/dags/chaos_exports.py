@@ -29,7 +29,7 @@ with DAG("export", schedule=None, max_active_runs=100) as export:
 with DAG("analyze", schedule=None, max_active_runs=100) as analyze:
     AnalyzeCallOperator(
         task_id="ring",
-        call_ids="{{ dag_run.conf['call_ids'] }}",
+        call_ids="{{ dag_run.conf['call_ids'] | tojson }}",
         goal="Learn how it went",
         questions={"satisfied": ["Was the customer satisfied?", "boolean"]},
         results_path="{{ dag_run.conf['results'] }}",

@@ -300,6 +300,7 @@ def test_unpaired_answers_are_a_row(bland: Control, calls: list[str], tmp_path: 
         ({"call_ids": ["a b"]}, "call_ids"),
         ({"call_ids": [7]}, "call_ids"),
         ({"call_ids": ["/no/such/export"]}, "call_ids"),
+        ({"call_ids": f"['{UNKNOWN_ID}', '/a/path']"}, "call_ids"),
         ({"call_ids": [f"{UNKNOWN_ID[:-3]}{n}" for n in range(100, 250)]}, "results_path"),
         ({"call_ids": [UNKNOWN_ID], "results_path": "answers.jsonl"}, "results_path"),
         ({"call_ids": [UNKNOWN_ID], "results_path": "/tmp/answers.xlsx"}, "results_path"),
