@@ -61,7 +61,8 @@ class DistributedStack(AirflowStack):
         database = f"127.0.0.1:{self.postgres.port}/airflow"
         own = {
             "CORE__EXECUTOR": "CeleryExecutor",
-            "CORE__PARALLELISM": "32",
+            # For each scheduler; little more than the slots, for what is queued for too long is failed.
+            "CORE__PARALLELISM": str(2 * WORKER_SLOTS),
             "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.door.port}/execution/",
             "CORE__MAX_MAP_LENGTH": "2000",
             "CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
