@@ -11,7 +11,7 @@ from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.batches import stop_batch
 from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
-from airflow_provider_bland.api.parallel import in_order
+from airflow_provider_bland.api.parallel import in_order, newest_first
 from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.base import KILL_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
@@ -160,6 +160,7 @@ def stop_calls(settings: BlandSettings, call_ids: list[str], queued_only: bool) 
     """
     Stop calls, many at once, one attempt each, within a few seconds.
 
+    :param call_ids: oldest first.
     :param queued_only: leave those alone who are on the phone.
     :return: by id, whether there is nothing left to stop.
     """
@@ -181,4 +182,7 @@ def stop_calls(settings: BlandSettings, call_ids: list[str], queued_only: bool) 
             transport.close()
         return True
 
-    return dict(in_order(stop, call_ids, min(_AT_ONCE, len(call_ids)), ahead=1))
+    done: dict[str, bool] = {}
+    for some in newest_first(call_ids):
+        done |= in_order(stop, some, min(_AT_ONCE, len(some)), ahead=1)
+    return done

@@ -271,9 +271,11 @@ def listed(argument: str, entries: Any) -> list[Any]:
 def _state_of(path: ObjectStoragePath) -> Any:
     fs = files.filesystem(path)
     fs.invalidate_cache(files.parent_of(path.path))
+    fs.invalidate_cache(path.path)
     try:
         if fs.isdir(path.path):
-            return [[entry["name"], *_marks(entry)] for entry in sorted(fs.ls(path.path), key=lambda one: one["name"])]
+            entries = sorted(fs.ls(path.path, detail=True), key=lambda one: str(one["name"]))
+            return [[entry["name"], *_marks(entry)] for entry in entries]
         return _marks(fs.info(path.path))
     except FileNotFoundError:
         return None

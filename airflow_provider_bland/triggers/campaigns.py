@@ -13,6 +13,7 @@ from airflow_provider_bland.api import clock, endpoints
 from airflow_provider_bland.api.batches import batch_logs, progress_of, stop_batch
 from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.errors import BlandAuthError, BlandError, BlandPermissionError
+from airflow_provider_bland.api.parallel import newest_first
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.triggers.kills import KillGuard
 
@@ -204,7 +205,10 @@ class CampaignTrigger(KillGuard):
         ids = [call_id for call_id in self.call_ids if call_id not in self._over]
         for batch_id in self.batch_ids:
             ids += await _open_calls(batch_id, transport.send)
-        return sum(await asyncio.gather(*(self._stop_call(call_id, transport) for call_id in ids)))
+        stopped = 0
+        for some in newest_first(ids):
+            stopped += sum(await asyncio.gather(*(self._stop_call(call_id, transport) for call_id in some)))
+        return stopped
 
     async def _stop_call(self, call_id: str, transport: AsyncTransport) -> bool:
         try:

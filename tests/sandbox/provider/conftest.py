@@ -1,9 +1,9 @@
-"""The sandbox as the connection ``bland_default``, and its control API."""
+"""The sandbox as the connection ``bland_default``, its control API, and an S3."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,3 +26,32 @@ def bland_connection(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[
 def bland(sandbox: Any, bland_connection: Callable[..., None]) -> Control:
     """The sandbox, fresh, with the connection ``bland_default`` leading to it."""
     return Control(sandbox.url)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """An S3 on this machine."""
+    server_module = pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket of its own, reached by s3fs as a deployment with credentials in its environment would."""
+    import s3fs
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    system = s3fs.S3FileSystem()
+    system.mkdir("warehouse")
+    yield system
+    system.rm("warehouse", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -187,34 +187,6 @@ def test_who_is_left_out_is_in_no_file(bland: Control, past: Past, tmp_path: Pat
 # --- S3 ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    server_module = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A bucket of its own, reached by s3fs as a deployment with credentials in its environment would."""
-    import s3fs
-
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
-    system = s3fs.S3FileSystem()
-    system.mkdir("warehouse")
-    yield system
-    system.rm("warehouse", recursive=True)
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
 def export_to(path: str, hour: int, **arguments: Any) -> dict[str, Any]:
     operator = ExportCallsOperator(task_id="export", path=path, tables=["calls", "call_turns"], **arguments)
     ti = FakeTi(run_id=f"hour {hour}", task_id="export")
