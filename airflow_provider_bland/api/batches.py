@@ -21,8 +21,6 @@ from airflow_provider_bland.api.ids import is_usable_id
 MOST_CALLS: Final = 1000
 """Calls that Bland runs as one; more are cut into chunks of so many (docs.bland.ai/agents/dispatch)."""
 LONGEST_DESCRIPTION: Final = 60
-GIVES_UP_AFTER: Final = 86_400.0
-"""Seconds after which Bland ends a batch, whatever of it is left."""
 
 
 class BatchState(StrEnum):

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.campaigns.holidays import HolidayCalendar
+from airflow_provider_bland.campaigns.presets import preset_hours, warn_if_old
 from airflow_provider_bland.campaigns.week import DAY, Week, longest_stretch, merged, week_of
 
 # Hours that do not open within this time never open: every weekday, and every date of a year, has come by.
@@ -97,9 +98,7 @@ class CallingHours:
             warning is logged.
         :raises BlandValidationError: for an unknown name or argument.
         """
-        from airflow_provider_bland.campaigns.presets import preset_hours
-
-        return preset_hours(name, changes)
+        return preset_hours(cls, name, changes)
 
     @classmethod
     def of(cls, value: Any) -> CallingHours:
@@ -169,8 +168,6 @@ class CallingHours:
             open within 400 days.
         """
         if self.origin:
-            from airflow_provider_bland.campaigns.presets import warn_if_old
-
             warn_if_old(self.origin, now)
         if self.next_opening(now, "UTC") is None:
             raise BlandValidationError("calling_hours", f"do not open within {_HORIZON_DAYS} days: {self}.")

@@ -88,8 +88,6 @@ class Ledger:
         self._next = 0
         self._names = 0
         self._head = ""
-        self.bytes_read = 0
-        self.bytes_written = 0
 
     @property
     def position(self) -> int:
@@ -194,7 +192,6 @@ class Ledger:
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write a chunk of rows, one JSON object a line."""
         content = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
-        self.bytes_written += len(content)
         self._folder.write(name, content)
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
@@ -206,7 +203,6 @@ class Ledger:
         content = self._folder.read(name)
         if content is None:
             raise LedgerBrokenError(f"A file of this campaign's ledger is missing: {name}. Nobody was rung.")
-        self.bytes_read += len(content)
         try:
             return [json.loads(line) for line in content.splitlines()]
         except (ValueError, RecursionError) as error:
@@ -237,7 +233,6 @@ class Ledger:
         content = self._folder.read(name)
         if content is None:
             return None
-        self.bytes_read += len(content)
         try:
             found = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -248,5 +243,4 @@ class Ledger:
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, separators=(",", ":")).encode()
-        self.bytes_written += len(text)
         self._folder.write(name, text)

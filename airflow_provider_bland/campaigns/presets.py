@@ -8,20 +8,33 @@ for you and your lawyers to say.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.campaigns.week import DAYS, Week
 
-if TYPE_CHECKING:
-    from airflow_provider_bland.campaigns.hours import CallingHours
-
 log = logging.getLogger(__name__)
 
 _OLD: Final = timedelta(days=365)
+
+
+class Hours(Protocol):
+    """What of ``CallingHours`` is looked at here."""
+
+    @property
+    def week(self) -> Week: ...
+
+    @property
+    def holidays(self) -> Any: ...
+
+    @property
+    def stop_before(self) -> timedelta: ...
+
+
+H = TypeVar("H", bound=Hours)
 
 
 @dataclass(frozen=True)
@@ -95,22 +108,21 @@ PRESETS: Final[Mapping[str, Preset]] = {
 """By name. Few on purpose: a row is added only when its source has been read."""
 
 
-def preset_hours(name: Any, changes: Mapping[str, Any]) -> CallingHours:
+def preset_hours(make: Callable[..., H], name: Any, changes: Mapping[str, Any]) -> H:
     """
     Look up a row, and change it.
 
+    :param make: ``CallingHours``.
     :param name: such as ``"us-federal"``, or with its version, ``"us-federal-2026-11"``.
     :param changes: arguments of ``CallingHours`` that take the place of the row's.
     :raises BlandValidationError: for an unknown name, version or argument.
     """
-    from airflow_provider_bland.campaigns.hours import CallingHours
-
     label, row = _find(name)
     unknown = set(changes) - {"days", "holidays", "closed", "stop_before"}
     if unknown:
         raise BlandValidationError("calling_hours", f"a preset has no {sorted(unknown)[0]!r} to change.")
-    plain = CallingHours(row.days, holidays=row.holidays, origin=label)
-    hours = CallingHours(**{"days": row.days, "holidays": row.holidays, **changes}, origin=label) if changes else plain
+    plain = make(row.days, holidays=row.holidays, origin=label)
+    hours = make(**{"days": row.days, "holidays": row.holidays, **changes}, origin=label) if changes else plain
     if row.superseded:
         log.warning("Calling hours %s are out of date: %s.", label, row.superseded)
     for wider in _wider(plain, hours):
@@ -133,7 +145,7 @@ def _find(name: Any) -> tuple[str, Preset]:
     raise BlandValidationError("calling_hours", f"there is no preset {name!r}. There are {', '.join(PRESETS)}.")
 
 
-def _wider(plain: CallingHours, hours: CallingHours) -> list[str]:
+def _wider(plain: Hours, hours: Hours) -> list[str]:
     found = [
         f"they open on {DAYS[day]} {_clock(minute)}"
         for day in range(7)

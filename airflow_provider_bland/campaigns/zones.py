@@ -74,11 +74,6 @@ def zones_of_number(number: Number) -> Zones:
     return _zones_of_key(number.calling_code, _key(number))
 
 
-def zones_of_country(number: Number) -> Zones:
-    """Every zone of the country that a number belongs to; of the US and Canada, if it may be either."""
-    return _country(number.calling_code, _key(number))
-
-
 def _key(number: Number) -> str:
     """What of a number its zones depend on, so that they are worked out once for many."""
     digits = number.e164[1:]

@@ -71,19 +71,3 @@ class BatchMethods(HookBase):
         :param batch_id: id of the batch.
         """
         self._send(batches.stop_batch(batch_id))
-
-    def stop_batch_at_once(self, batch_id: str) -> None:
-        """
-        One attempt to stop a batch, within four seconds: for ``on_kill``, where Airflow's SIGKILL is near.
-
-        :param batch_id: id of the batch.
-        """
-        self._send_at_once(batches.stop_batch(batch_id))
-
-    async def astop_batch(self, batch_id: str) -> None:
-        """
-        As :meth:`stop_batch`, on an event loop.
-
-        :param batch_id: id of the batch.
-        """
-        await self._asend(batches.stop_batch(batch_id))

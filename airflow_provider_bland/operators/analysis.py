@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import (
@@ -80,7 +80,7 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
         call_ids: Any = None,
         results_path: str | ObjectStoragePath | None = None,
         outcomes: Collection[str] | None = None,
-        fail_when: str = "all",
+        fail_when: Literal["any", "all", "never"] = "all",
         budget: float | str | None = None,
         concurrency: int = 4,
         bland_conn_id: str = BlandHook.default_conn_name,

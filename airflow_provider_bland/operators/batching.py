@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.batches import BatchState, progress_of
@@ -17,6 +17,9 @@ from airflow_provider_bland.hooks.waves import Answer
 from airflow_provider_bland.operators.launching import Dispatch
 from airflow_provider_bland.operators.settling import tail
 
+if TYPE_CHECKING:
+    from airflow_provider_bland.operators.desk import Desk
+
 _PAGES: Final = 20
 """Pages of the list of batches that are searched for one whose reply was lost."""
 
@@ -24,7 +27,7 @@ _PAGES: Final = 20
 class InBatches(Dispatch):
     """One request for a wave of calls. They wait at Bland, and are stopped when the hours close."""
 
-    def __init__(self, desk: Any) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         # By id: {"rows", "at", "closes", "stopped"}.
         self._batches: dict[str, dict[str, Any]] = {}

@@ -21,7 +21,7 @@ from airflow_provider_bland.operators.settling import Doubt, find, next_look
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.recipients import Recipient
     from airflow_provider_bland.hooks.waves import Answer
-    from airflow_provider_bland.operators.conducting import Conductor
+    from airflow_provider_bland.operators.desk import Desk
 
 _BLOCK_SECONDS: Final = 3.0
 """So long a stretch of rings is intended at once: who of it cannot be found after a crash is unsettled."""
@@ -46,7 +46,7 @@ class Dispatch(ABC):
     :param desk: the campaign: its plan, its ledger, its lines to Bland.
     """
 
-    def __init__(self, desk: Conductor) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
         # Row to the moment at which its ring was intended: it may have happened.
         self.doubts: dict[int, float] = {}

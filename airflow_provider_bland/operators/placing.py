@@ -115,7 +115,6 @@ class CallPlacer:
     ) -> None:
         ti = context["ti"]
         self._hook = hook
-        self._body = body
         self._policy = policy
         self._gate = gate
         self._log = log

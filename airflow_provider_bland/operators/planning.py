@@ -7,10 +7,10 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -25,7 +25,7 @@ from airflow_provider_bland.campaigns.rules import Rules
 from airflow_provider_bland.operators.conducting import Conductor
 from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
 from airflow_provider_bland.operators.lists import Forbidden, History, Lists, Suppression, listed
-from airflow_provider_bland.operators.policy import Identity
+from airflow_provider_bland.operators.policy import Identity, Policy
 from airflow_provider_bland.operators.settling import any_call_of
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder
@@ -34,7 +34,7 @@ from airflow_provider_bland.tasks.store import CampaignPointer
 from airflow_provider_bland.tasks.tables import require_format
 
 if TYPE_CHECKING:
-    from airflow_provider_bland.operators.campaigns import CallCampaignOperator
+    from airflow_provider_bland.hooks.bland import BlandHook
     from airflow_provider_bland.tasks.sdk import Context, ObjectStoragePath
 
 LEDGER: Final = "_campaign"
@@ -46,15 +46,55 @@ _CLOCK_MARGIN: Final = timedelta(minutes=15)
 """How far Bland's clock and ours may be apart."""
 
 
+class Wishes(Protocol):
+    """What was asked for, its templates rendered. ``CallCampaignOperator`` says what each part means."""
+
+    call: dict[str, Any]
+    columns: dict[str, str] | None
+    variables: dict[str, Any] | None
+    number_column: str
+    key_column: str | None
+    timezone_column: str | None
+    region: str | None
+    zone_of: Callable[[Mapping[str, Any]], Any] | None
+    trust_row_zone: bool
+    unknown_zone: Literal["intersection"] | None
+    number_types: tuple[str, ...]
+    suppression: Any
+    suppression_out: Any
+    opt_out_to_bland: bool
+    history: Any
+    rules: Rules
+    policy: Policy
+    finish_by: str | datetime | None
+    results_path: Any
+    results_format: str
+    on_existing: str
+
+    @property
+    def log(self) -> Any: ...
+
+    @property
+    def hook(self) -> BlandHook: ...
+
+    def rows_of(self, context: Context) -> Any: ...
+
+    def is_killed(self) -> bool: ...
+
+    def raise_if_killed(self) -> None: ...
+
+    def begin_conducting(self, conductor: Conductor) -> None: ...
+
+
 class Opening:
     """
     Opens the campaign of a task instance.
 
-    :param operator: with all its templates rendered.
+    :param operator: what was asked for.
     :param context: Airflow's.
     """
 
-    def __init__(self, operator: CallCampaignOperator, context: Context) -> None:
+    def __init__(self, operator: Wishes, context: Context) -> None:
         self._operator = operator
         self._context = context
         self._ti = context["ti"]

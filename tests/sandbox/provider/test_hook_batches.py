@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from helpers import Control, eventually
 
@@ -32,8 +30,8 @@ def test_a_stopped_batch_dials_nobody_more(bland: Control) -> None:
     bland.set(speed=1)
     hook = BlandHook()
     first, second = (hook.create_batch(CALLS, SHARED) for _ in range(2))
-    hook.stop_batch_at_once(first)
-    asyncio.run(hook.astop_batch(second))
+    for batch_id in (first, second):
+        hook.stop_batch(batch_id)
     bland.set(speed=1000)
     for batch_id in (first, second):
         over = eventually(
