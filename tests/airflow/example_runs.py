@@ -37,12 +37,17 @@ class Run:
 
 
 class Examples:
-    """A migrated home without processes, and a sandbox of its own."""
+    """
+    A migrated home without processes, and a sandbox of its own.
 
-    def __init__(self, home: Path, sandbox: SandboxProcess) -> None:
+    :param folder: where the DAGs are.
+    """
+
+    def __init__(self, home: Path, sandbox: SandboxProcess, folder: Path = EXAMPLES) -> None:
         self.sandbox = sandbox
         self._home = home
-        self._env = migrated_home(home, dags_folder=EXAMPLES, connections={"bland_default": sandbox.connection})
+        self._folder = folder
+        self._env = migrated_home(home, dags_folder=folder, connections={"bland_default": sandbox.connection})
 
     def run(self, dag_id: str, *confs: dict[str, Any]) -> list[Run]:
         """Run an example once for each configuration."""
@@ -54,7 +59,7 @@ class Examples:
         return [Run(**report) for report in json.loads(output.read_text())]
 
     def _command(self, output: Path, dag_id: str, *confs: dict[str, Any]) -> list[str]:
-        return [sys.executable, str(RUNNER), str(output), str(EXAMPLES / f"{dag_id}.py"), *map(json.dumps, confs)]
+        return [sys.executable, str(RUNNER), str(output), str(self._folder / f"{dag_id}.py"), *map(json.dumps, confs)]
 
     def begin(self, dag_id: str, conf: dict[str, Any]) -> subprocess.Popen[bytes]:
         """Begin a run that is to be killed."""
