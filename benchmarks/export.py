@@ -283,6 +283,8 @@ def main() -> int:
                 "ones (which only the first brings)"
             )
             table(title, following, hourly)
+    if "ExportCallsOperator" not in results:
+        return 0
     most = results["ExportCallsOperator"]["peak_mb"]
     ratio = most / small["peak_mb"]
     print(f"\nExportCallsOperator: {small['peak_mb']:.0f} MB for a tenth of the calls, {ratio:.2f} times for all.")
