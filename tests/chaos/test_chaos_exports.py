@@ -50,6 +50,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+@pytest.mark.chaos
 def test_killed_in_the_middle_files_are_the_same_and_nobody_is_charged_twice(
     export_dags: AirflowStack, world: World, tmp_path: Path
 ) -> None:
