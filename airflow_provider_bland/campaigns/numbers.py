@@ -180,7 +180,8 @@ def as_text(value: Any) -> str:
         return str(value)
     if len(value) > _LONGEST:
         raise _invalid(f"has more than {_LONGEST} characters")
-    text = "".join(_plain(character) for character in value).strip()
+    # Most cells hold nothing that needs to be looked at character by character.
+    text = value.strip() if value.isascii() and value.isprintable() else "".join(map(_plain, value)).strip()
     if _LINES.search(text):
         raise _invalid("holds more than one line")
     # What spreadsheets put around text so that it stays text, and what links put before it.
