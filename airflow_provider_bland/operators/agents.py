@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import (
@@ -20,6 +20,7 @@ from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
+    from airflow_provider_bland.results import AgentResult
     from airflow_provider_bland.tasks.sdk import Context
 
 AgentAction = Literal["create", "update", "authorize", "delete", "list"]
@@ -126,8 +127,11 @@ class ManageAgentOperator(RendersAsWritten, BaseOperator):
                 "is missing. Give a function that receives the session token: it is a secret, so not put into XCom.",
             )
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> AgentResult:
         """Carry out the action."""
+        return cast("AgentResult", self._act(context))
+
+    def _act(self, context: Context) -> dict[str, Any]:
         hook = BlandHook(self.bland_conn_id)
         fields = {name: getattr(self, name) for name in AGENT_FIELDS}
         # As rendered; what is none is refused below.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import (
@@ -25,6 +25,7 @@ from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
     from airflow_provider_bland.operators.analysing import Analyses
+    from airflow_provider_bland.results import AnalysesResult, AnalysisResult, AnalysisRow
     from airflow_provider_bland.tasks.sdk import Context, ObjectStoragePath
 
 FEW: Final = 100
@@ -99,16 +100,18 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
         self.bland_conn_id = bland_conn_id
         self._killed = False
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> AnalysisResult | AnalysesResult | list[AnalysisRow]:
         """Ask."""
+        found: Any
         try:
             self.refuse_unrendered()
             questions = Questions.read(self.questions)
-            return self._one(context, questions) if self.call_ids is None else self._many(context, questions)
+            found = self._one(context, questions) if self.call_ids is None else self._many(context, questions)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None
         except BlandError as error:
             raise as_task_error(error) from error
+        return cast("AnalysisResult | AnalysesResult | list[AnalysisRow]", found)
 
     def on_kill(self) -> None:
         """Ask about no further call; a retry goes on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
@@ -22,6 +22,7 @@ from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.hours import CallingHours
+    from airflow_provider_bland.results import StopAllResult, StopResult
     from airflow_provider_bland.tasks.sdk import Context
 
 __all__ = ["DEFAULT_FAIL_ON", "AnalyzeCallOperator", "SendCallOperator", "StopCallOperator"]
@@ -279,7 +280,7 @@ class StopCallOperator(RendersAsWritten, BaseOperator):
         self.all_active = flag("all_active", all_active)
         self.bland_conn_id = bland_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> StopResult | StopAllResult:
         """Stop, and return ``{"call_id", "stopped", "message"}``, or ``{"num_calls", "message"}`` for all."""
         hook = BlandHook(self.bland_conn_id)
         try:
@@ -296,7 +297,7 @@ class StopCallOperator(RendersAsWritten, BaseOperator):
         except BlandError as error:
             raise as_task_error(error) from error
         self.log.info("Call %s: %s", self.call_id, clean(result["message"]))
-        return result
+        return cast("StopResult", result)
 
     def _refuse_all_or_none(self) -> None:
         if self.all_active and is_given(self.call_id):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.checks import boolean, checked
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.deciding import Decision
     from airflow_provider_bland.operators.conducting import Conductor
     from airflow_provider_bland.operators.planning import Opening
+    from airflow_provider_bland.results import CampaignPreview, CampaignResult
     from airflow_provider_bland.tasks.sdk import Context
 
 
@@ -224,14 +225,17 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
 
     # --- executions -----------------------------------------------------------------------------------------------
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> CampaignResult | CampaignPreview:
         """Begin the campaign, or go on with the one that an earlier execution began."""
-        return self._carry_on(context, None)
+        return cast("CampaignResult | CampaignPreview", self._carry_on(context, None))
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> CampaignResult:
         """Take over from the trigger."""
         over = event.get("over") if isinstance(event, Mapping) else None
-        return self._carry_on(context, [str(call_id) for call_id in over] if isinstance(over, list) else None)
+        return cast(
+            "CampaignResult",
+            self._carry_on(context, [str(call_id) for call_id in over] if isinstance(over, list) else None),
+        )
 
     def _carry_on(self, context: Context, over: list[str] | None) -> Any:
         self._ti = context["ti"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.calls import is_finished
@@ -18,6 +18,7 @@ from airflow_provider_bland.tasks.sdk import AirflowTaskTimeout
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.hours import CallingHours
     from airflow_provider_bland.operators.placing import PlacedCall, PutOff
+    from airflow_provider_bland.results import CallResult
     from airflow_provider_bland.tasks.sdk import Context
 
 # What Airflow says instead of a method's name when the trigger of a deferral raised, or the deferral timed out.
@@ -40,13 +41,13 @@ class CallDialler(CallWaiter):
     on_closed: str
     callee_timezone: str | None
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> CallResult:
         """Place the call, or find the one placed earlier, and wait for its end."""
-        return self._run(context)
+        return cast("CallResult", self._run(context))
 
-    def execute_when_due(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+    def execute_when_due(self, context: Context, event: dict[str, Any] | None = None) -> CallResult:
         """Take over when it is time to dial; whether it is, is decided anew."""
-        return self._run(context, waited=True)
+        return cast("CallResult", self._run(context, waited=True))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to it that a trigger that breaks while nobody has been rung costs nothing: the worker waits instead."""

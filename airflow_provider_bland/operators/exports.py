@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from airflow_provider_bland.api import checks
@@ -25,6 +25,7 @@ from airflow_provider_bland.tasks.sdk import BaseOperator
 
 if TYPE_CHECKING:
     from airflow_provider_bland.operators.exporting import Counts
+    from airflow_provider_bland.results import ExportResult
     from airflow_provider_bland.tasks.partitions import Partitions
     from airflow_provider_bland.tasks.sdk import Context, ObjectStoragePath
 
@@ -123,7 +124,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         self._killed = False
         self._written: dict[str, dict[str, int]] = {}
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> ExportResult:
         """Write the files."""
         from airflow_provider_bland.operators.exporting import Exporter, ExportPlan
 
@@ -155,7 +156,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
             counts.calls, span.start, span.end, partitions.root, counts.late, exporter.open,
         )  # fmt: skip
         _tell_assets(context, self.outlets, {name: value for name, value in result.items() if "files" not in name})
-        return result
+        return cast("ExportResult", result)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """For the OpenLineage provider: each table that was written to, with its columns, rows, bytes and files."""

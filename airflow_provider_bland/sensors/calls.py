@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
 from airflow_provider_bland.api.errors import BlandError
@@ -26,6 +26,7 @@ from airflow_provider_bland.tasks.sdk import (
 from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 if TYPE_CHECKING:
+    from airflow_provider_bland.results import CallResult
     from airflow_provider_bland.tasks.sdk import Context
 
 _SECOND_LOOK_DELAY = 1.0
@@ -124,8 +125,11 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
         ended = parse_timestamp(details.get("end_at")) or parse_timestamp(details.get("created_at"))
         return ended is None or (datetime.now(UTC) - ended).total_seconds() >= SETTLE_TIMEOUT
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> CallResult:
         """Wait as the mode says."""
+        return cast("CallResult", self._run(context))
+
+    def _run(self, context: Context) -> Any:
         if not self.deferrable:
             return super().execute(context)
         try:
