@@ -21,7 +21,7 @@ LIGHT := $(wildcard tests/unit tests/sandbox tests/hostile tests/fuzz)
 HEAVY := $(filter-out $(LIGHT) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
 SIDE_BY_SIDE := -n 4 --dist loadfile
 
-.PHONY: help demo up test lint unit fuzz chaos distributed distributed-bench rules export-bench bench constraints areas clean
+.PHONY: help demo up test lint unit fuzz chaos standalone distributed distributed-bench rules export-bench bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -36,7 +36,7 @@ up: $(VENV)/.demo ## Airflow with its UI, the example DAGs and the sandbox, unti
 
 test: lint $(VENV)/.dev ## All checks: style, types, and tests up to a real Airflow
 	@$(PY) -m pytest $(SIDE_BY_SIDE) $(LIGHT)
-	@$(PY) -m pytest -m 'not chaos and not distributed' $(HEAVY)
+	@$(PY) -m pytest -m 'not chaos and not distributed and not standalone' $(HEAVY)
 	@echo "make test: all checks passed."
 
 lint: $(VENV)/.dev ## Style and types
@@ -56,6 +56,9 @@ fuzz: $(VENV)/.dev ## Hostile arguments, connections, numbers, records and repli
 
 chaos: $(VENV)/.dev ## Kill, freeze and restart Airflow while calls are under way (minutes)
 	@$(PY) -m pytest tests/chaos
+
+standalone: $(VENV)/.dev ## `airflow standalone` with the wheel and all examples, not paused: nobody is dialled (minutes)
+	@$(PY) -m pytest -m standalone tests/packaging
 
 distributed: $(VENV)/.distributed ## The same on Celery, Redis and PostgreSQL, two of everything (half an hour; needs postgresql and redis-server)
 	@$(PY) -m pytest tests/distributed
