@@ -36,6 +36,11 @@ _PACKAGES: Final = {
 }
 
 
+def is_local(path: ObjectStoragePath) -> bool:
+    """Whether a path leads to a disk of this machine."""
+    return path.protocol in _LOCAL
+
+
 def storage_path(argument: str, value: Any) -> ObjectStoragePath:
     """
     Read a path.
@@ -56,7 +61,7 @@ def storage_path(argument: str, value: Any) -> ObjectStoragePath:
         raise BlandValidationError(argument, f"{str(value)!r} is no path that can be reached: {error}.") from None
     # Airflow 2 makes relative paths absolute, in whatever directory a worker was started.
     relative = isinstance(value, str) and "://" not in value and not value.strip().startswith("/")
-    if path.protocol in _LOCAL and (relative or not path.path.startswith("/")):
+    if is_local(path) and (relative or not path.path.startswith("/")):
         raise BlandValidationError(
             argument, f"{str(value)!r} is relative, and workers have no common directory. Give an absolute path or URL."
         )
@@ -105,12 +110,12 @@ def replacing(
     handle = _opened(fs, temporary)
     try:
         yield cast(BinaryIO, handle)
-        if path.protocol in _LOCAL:
+        if is_local(path):
             handle.flush()
             os.fsync(handle.fileno())
         handle.close()
         target = (named() if named else path).path
-        if path.protocol in _LOCAL:
+        if is_local(path):
             os.replace(temporary, target)
         else:
             _move(fs, temporary, target)
@@ -218,7 +223,7 @@ def _connection_of(path: ObjectStoragePath) -> str | None:
 
 def dataset_of(path: ObjectStoragePath) -> tuple[str, str]:
     """Namespace and name of a path, as OpenLineage names datasets (openlineage.io/docs/spec/naming)."""
-    if path.protocol in _LOCAL:
+    if is_local(path):
         return "file", path.path
     scheme, _, rest = str(path).partition("://")
     bucket, _, key = rest.partition("@")[2].partition("/") if "@" in rest.split("/")[0] else rest.partition("/")
@@ -316,7 +321,7 @@ def size_of(path: ObjectStoragePath) -> int | None:
 
 def remove_directory(path: ObjectStoragePath) -> None:
     """Delete an empty directory, where there are directories."""
-    if path.protocol in _LOCAL:
+    if is_local(path):
         with suppress(OSError):
             os.rmdir(path.path)
 

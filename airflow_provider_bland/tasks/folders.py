@@ -10,8 +10,6 @@ from airflow_provider_bland.tasks import files
 if TYPE_CHECKING:
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
-_LOCAL = frozenset({"", "file", "local"})
-
 
 class StorageFolder:
     """
@@ -23,7 +21,7 @@ class StorageFolder:
     def __init__(self, path: ObjectStoragePath) -> None:
         self.path = path
         self._fs = files.filesystem(path)
-        self._local = path.protocol in _LOCAL
+        self._local = files.is_local(path)
 
     def read(self, name: str) -> bytes | None:
         """Bytes of a file, ``None`` if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
@@ -13,8 +13,7 @@ from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.triggers.events import PATIENCE, WaitEvent, WaitStatus
 from airflow_provider_bland.triggers.kills import KillGuard
-
-_LONGEST_SLEEP: Final = 3600.0
+from airflow_provider_bland.triggers.sleeping import sleep_until
 
 
 class CallCompletionTrigger(KillGuard):
@@ -96,7 +95,7 @@ class CallCompletionTrigger(KillGuard):
 
         watch = CallWatch(wants_analysis=self.wants_analysis, settle_timeout=self.settle_timeout)
         try:
-            await self._sleep_until(min(self.look_from or 0.0, self.deadline or float("inf")))
+            await sleep_until(min(self.look_from or 0.0, self.deadline or float("inf")))
             left = None if self.deadline is None else max(0.0, self.deadline - time.time())
             await CallPoller.shared(self.bland_conn_id).wait(
                 self.call_id,
@@ -117,11 +116,6 @@ class CallCompletionTrigger(KillGuard):
             self.log.exception("The trigger that waits for call %s broke.", self.call_id)
             return WaitEvent.of_error(self.call_id, BlandError(f"The trigger broke ({error!r:.300})."))
         return WaitEvent(WaitStatus.FINISHED, self.call_id)
-
-    async def _sleep_until(self, moment: float) -> None:
-        # In slices: a clock that is set right meanwhile should not be missed for days.
-        while (left := moment - time.time()) > 0:  # noqa: ASYNC110 - it is time that is waited for
-            await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
     @property
     def _stops_on_kill(self) -> bool:

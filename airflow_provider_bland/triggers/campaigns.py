@@ -16,12 +16,11 @@ from airflow_provider_bland.api.errors import BlandAuthError, BlandError, BlandP
 from airflow_provider_bland.api.parallel import newest_first
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.triggers.kills import KillGuard
+from airflow_provider_bland.triggers.sleeping import sleep_until
 
 if TYPE_CHECKING:
     from airflow_provider_bland.api.transport import AsyncTransport
 
-# A sleeping machine's steady clock stands still; the hours do not.
-_LONGEST_SLEEP: Final = 60.0
 _STOPS_AT_ONCE: Final = 20
 # Looks at a batch become rarer, up to so many intervals: it may take hours.
 _RAREST: Final = 12.0
@@ -96,7 +95,7 @@ class CampaignTrigger(KillGuard):
         yield TriggerEvent({"campaign": self.campaign, "over": self._over})  # type: ignore[no-untyped-call, unused-ignore]
 
     async def _wait(self) -> None:
-        waits: list[Awaitable[None]] = [self._until(self.wake_at)] if self.wake_at is not None else []
+        waits: list[Awaitable[None]] = [sleep_until(self.wake_at)] if self.wake_at is not None else []
         if self.call_ids:
             waits.append(self._calls())
         if self.batch_ids:
@@ -112,10 +111,6 @@ class CampaignTrigger(KillGuard):
         for result in results:
             if isinstance(result, Exception):
                 raise result
-
-    async def _until(self, moment: float) -> None:
-        while (left := moment - clock.now()) > 0:  # noqa: ASYNC110 - the wall clock is nobody's event
-            await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
     # --- calls ----------------------------------------------------------------------------------------------------
 

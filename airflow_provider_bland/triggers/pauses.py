@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-# Not in one go: the clock may be set, and a machine may sleep.
-_SLICE: Final = 60.0
+from airflow_provider_bland.triggers.sleeping import sleep_until
 
 
 class PauseTrigger(BaseTrigger):
@@ -30,6 +27,5 @@ class PauseTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, in time."""
-        while (left := self.until - time.time()) > 0:  # noqa: ASYNC110 - it is time that is waited for
-            await asyncio.sleep(min(left, _SLICE))
+        await sleep_until(self.until)
         yield TriggerEvent({"until": self.until})  # type: ignore[no-untyped-call, unused-ignore]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from campaign_helpers import campaign, people, rows_of
@@ -33,10 +32,10 @@ def test_who_still_waits_at_bland_when_the_hours_close_is_rung_the_next_morning(
 ) -> None:
     if deferrable:
         # Who waits in the triggerer is woken by the clock, too.
-        async def until(_: Any, moment: float) -> None:
+        async def until(moment: float) -> None:
             machine.skip(moment - machine.now())
 
-        monkeypatch.setattr("airflow_provider_bland.triggers.campaigns.CampaignTrigger._until", until)
+        monkeypatch.setattr("airflow_provider_bland.triggers.campaigns.sleep_until", until)
     # A Tuesday in New York. Two at a time: the others are in Bland's queue at closing.
     machine.set_to(datetime(2027, 3, 2, 22, 54, tzinfo=UTC))
     bland.set(concurrent_limit=2, over_limit="queue")

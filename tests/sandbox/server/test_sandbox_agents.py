@@ -113,6 +113,9 @@ def test_account_and_voices(client: Client) -> None:
     voices = client.get("/v1/voices").json()["voices"]
     maya = next(voice for voice in voices if voice["name"] == "maya")
     assert client.get("/v1/voices/maya").json() == {"voice": maya}
+    # A curated one has the id under which it is published (docs.bland.ai/api-v1/get/voices).
+    june = client.get("/v1/voices/june").json()["voice"]
+    assert (june["name"], june["id"]) == ("June", "60fec350-03ff-48fa-9f31-c180f37b1a38")
     assert client.get(f"/v1/voices/{maya['id']}").json() == {"voice": maya}
     assert client.get("/v1/voices/nobody").status_code == 404
     assert maya["id"] == "d4610ec1-933d-44c9-a05f-53df2437808d"

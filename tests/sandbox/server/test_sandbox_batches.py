@@ -102,6 +102,12 @@ def test_b_cid_becomes_the_id(client: Client) -> None:
     assert client.details(wanted)["batch_id"] == batch_id
 
 
+def test_what_the_command_line_client_sends_is_taken(client: Client) -> None:
+    # What Bland makes of it is not documented, so nothing is made of it here.
+    batch_id = create(client, [number_of("busy"), number_of("no-answer")], max_concurrent=1)
+    assert done(client, batch_id)["calls_total"] == 2
+
+
 def test_list_pages(client: Client) -> None:
     ids = [create(client, [number_of("busy")]) for _ in range(3)]
     found = [each["id"] for each in client.get("/v2/batches/list", take=2, skip=1).json()["data"]]
