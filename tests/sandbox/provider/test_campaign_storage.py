@@ -101,3 +101,14 @@ def test_an_opt_out_that_bland_does_not_take_stops_the_campaign_and_is_not_lost(
     assert task.run()["buckets"] == {"answered": 2}
     assert BlandHook().is_do_not_call(OTHER)
     assert bland.rung() == {OTHER: 1, HUMAN: 1}
+
+
+def test_mapped_campaigns_are_campaigns_of_their_own(bland: Control, machine: TimeMachine) -> None:
+    for index, number in enumerate((HUMAN, OTHER)):
+        folder = f"storage/mapped/{index}"
+        task = Task(lambda folder=folder, number=number: campaign(folder, recipients=people(number)), map_index=index)  # type: ignore[misc]
+        assert task.run()["buckets"] == {"answered": 1}
+        assert task.run()["rings"] == 1
+    assert bland.rung() == {HUMAN: 1, OTHER: 1}
+    assert {call["metadata"]["airflow"]["map_index"] for call in bland.calls()} == {0, 1}
+    assert len({call["metadata"]["airflow"]["campaign"] for call in bland.calls()}) == 2

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_bland.campaigns import Pacing
 from airflow_provider_bland.campaigns.hours import CallingHours
 from airflow_provider_bland.operators.agents import ManageAgentOperator
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator, SendCallOperator, StopCallOperator
+from airflow_provider_bland.operators.campaigns import CallCampaignOperator
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
 
 serialized_objects = pytest.importorskip("airflow.serialization.serialized_objects")
@@ -42,6 +44,13 @@ def every_operator() -> DAG:
             call_id=["c-1"]
         )
         ManageAgentOperator.partial(task_id="agents", action="delete").expand(agent_id=["a-1"])
+        CallCampaignOperator.partial(
+            task_id="campaigns", call={"task": "Greet {{name}}."}, calling_hours=HOURS, pacing=Pacing(concurrent=5),
+            redial={"busy": timedelta(hours=1)}, max_attempts=2, results_path="/tmp/{{ run_id }}/{{ ti.map_index }}",
+        ).expand(recipients=["/tmp/a.csv", "/tmp/b.csv"])  # fmt: skip
+        CallCampaignOperator(
+            task_id="campaign", recipients=numbers, call={"task": "Hi."}, calling_hours="always", results_path="/tmp/c"
+        )
         call_id = "{{ ti.xcom_pull('send', key='call_id') }}"
         send >> [
             CallCompletionSensor(task_id="sense", call_id=call_id, mode="reschedule"),
@@ -92,3 +101,11 @@ def test_a_mapped_task_becomes_one_operator_for_each_row() -> None:
     assert isinstance(operator, SendCallOperator)
     assert (operator.phone_number, operator.task, operator.redial_on) == ("+14155550101", "Say hi.", {"busy"})
     assert (operator.calling_hours, operator.callee_timezone) == (HOURS, "Europe/Oslo")
+
+
+def test_a_mapped_campaign_becomes_one_campaign_for_each_list() -> None:
+    mapped = every_operator().task_dict["campaigns"]
+    operator = mapped.unmap({"recipients": "/tmp/b.csv"})  # type: ignore[union-attr]
+    assert isinstance(operator, CallCampaignOperator)
+    assert (operator.recipients, operator.rules.hours) == ("/tmp/b.csv", HOURS)
+    assert operator.results_path == "/tmp/{{ run_id }}/{{ ti.map_index }}"
