@@ -28,6 +28,13 @@ def bland(sandbox: Any, bland_connection: Callable[..., None]) -> Control:
     return Control(sandbox.url)
 
 
+@pytest.fixture
+def no_backoff(mocker: Any) -> None:
+    """Repeat at once: how long to wait is decided by pure code, and tested there."""
+    mocker.patch("airflow_provider_bland.api.retries.BASE_DELAY", 0.0)
+    mocker.patch("airflow_provider_bland.api.transport._jitter", return_value=0.0)
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """An S3 on this machine."""

@@ -292,5 +292,20 @@ def test_an_agent_needs_a_purpose_and_an_update_a_change(
     assert refused.value.argument == argument
 
 
+def test_a_new_value_is_told_its_way_where_there_is_one() -> None:
+    with pytest.raises(BlandValidationError, match=r"must be one of .*call_options"):
+        call_body({**LEAST, "model": "tomorrow"})
+    with pytest.raises(BlandValidationError, match="must be one of") as refused:
+        agent_body({"prompt": "Be kind.", "model": "tomorrow"}, creating=True)
+    assert "call_options" not in str(refused.value)
+
+
+@pytest.mark.parametrize("arguments", [{"retry": {"wait": 5, "voicemail_action": "x"}}, {"webhook_events": ["x"]}])
+def test_what_lies_deeper_has_no_other_way(arguments: dict[str, Any]) -> None:
+    with pytest.raises(BlandValidationError, match="must be one of") as refused:
+        call_body({**LEAST, **arguments})
+    assert "call_options" not in str(refused.value)
+
+
 def test_an_agent_may_have_a_pathway_instead_of_a_prompt() -> None:
     assert agent_body({"pathway_id": "p-1"}, creating=True) == {"pathway_id": "p-1"}
