@@ -21,7 +21,7 @@ LIGHT := $(wildcard tests/unit tests/sandbox tests/hostile tests/fuzz)
 HEAVY := $(filter-out $(LIGHT) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
 SIDE_BY_SIDE := -n 4 --dist loadfile
 
-.PHONY: help demo up test lint unit fuzz chaos standalone distributed distributed-bench rules export-bench bench constraints areas clean
+.PHONY: help demo up test lint unit fuzz matrix chaos standalone distributed distributed-bench rules export-bench bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -65,6 +65,10 @@ distributed: $(VENV)/.distributed ## The same on Celery, Redis and PostgreSQL, t
 
 distributed-bench: $(VENV)/.distributed ## What ten thousand waiting calls cost two triggerers (needs postgresql and redis-server)
 	@$(PY) benchmarks/triggerers.py
+
+# ONLY=2.11.2,3.0.6 plays some versions; ALLOW_MISSING=1 forgives a missing interpreter.
+matrix: $(VENV)/.made ## Unit and sandbox tests on each Airflow and Python, a real Airflow of each version (an hour; ONLY=2.11.2 for one)
+	@$(PY) scripts/matrix.py $(if $(ONLY),--only $(ONLY)) $(if $(ALLOW_MISSING),--allow-missing)
 
 rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute force (half an hour; N=... for another number)
 	@$(PY) scripts/check_campaign_rules.py --campaigns $(or $(N),1000000)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
 
 from airflow_provider_bland.operators.trials import SandboxOnlyOperator
+from airflow_provider_bland.tasks.sdk import DAG
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_dags").glob("bland_*.py"))
 # Reserved for fiction: 555-0100 to 555-0199 in any area code of North America.
@@ -49,13 +49,17 @@ class TestEveryExample:
         # expand_kwargs renders the text of every row; so does a template that is made of one.
         assert "expand_kwargs(" not in path.read_text()
         for task in dag_of(path).tasks:
-            if task.is_mapped and _module_of(task).startswith("airflow_provider_bland."):
+            if _is_mapped(task) and _module_of(task).startswith("airflow_provider_bland."):
                 assert set(task.expand_input.value) <= {"row", "call_id"}, task.task_id
 
 
+def _is_mapped(task: Any) -> bool:
+    return hasattr(task, "partial_kwargs")  # Airflow 2.11 has no `is_mapped`
+
+
 def _partial(task: Any) -> dict[str, Any]:
-    return dict(task.partial_kwargs) if task.is_mapped else {}
+    return dict(task.partial_kwargs) if _is_mapped(task) else {}
 
 
 def _module_of(task: Any) -> str:
-    return str((task.operator_class if task.is_mapped else type(task)).__module__)
+    return str((task.operator_class if _is_mapped(task) else type(task)).__module__)

@@ -25,7 +25,7 @@ HEAVY = {
 }
 SCRIPT = """
 import json, sys
-from airflow.sdk import DAG, BaseOperator
+from airflow_provider_bland.tasks.sdk import DAG, BaseOperator
 before = set(sys.modules)
 __import__(sys.argv[1])
 print(json.dumps(sorted(set(sys.modules) - before)))
