@@ -174,8 +174,15 @@ class Airflow2Stack:
         """Write a DAG file and wait until it can be run."""
         (self.dags_folder / f"{name}.py").write_text(source)
         wanted = dag_id or name
-        self.wait(lambda: self._dag(wanted), timeout, f"DAG {wanted} to be parsed")
+        # Airflow 2 stores a DAG before it lists it: in between it synchronizes permissions, which may take its time.
+        self.wait(lambda: self._is_listed(wanted) and self._dag(wanted), timeout, f"DAG {wanted} to be parsed")
         return wanted
+
+    @staticmethod
+    def _is_listed(dag_id: str) -> bool:
+        from airflow.models.dag import DagModel
+
+        return DagModel.get_current(dag_id) is not None
 
     @staticmethod
     def _dag(dag_id: str) -> Any:
