@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.operators.calls import SendCallOperator
 from airflow_provider_bland.tasks.failures import as_task_error
-from airflow_provider_bland.tasks.sdk import DecoratedOperator, task_decorator_factory
+from airflow_provider_bland.tasks.sdk import DecoratedOperator, determine_kwargs, task_decorator_factory
 
 if TYPE_CHECKING:
     from airflow_provider_bland.tasks.sdk import Context, TaskDecorator
@@ -47,7 +47,7 @@ class _BlandCallDecoratedOperator(DecoratedOperator, SendCallOperator):
 
     def _said(self, context: Context) -> dict[str, Any]:
         known = {**dict(context), **self.op_kwargs}
-        said = self.python_callable(*self.op_args, **self.determine_kwargs(known))
+        said = self.python_callable(*self.op_args, **determine_kwargs(self.python_callable, self.op_args, known))
         if isinstance(said, str):
             said = {"task": said}
         if not isinstance(said, Mapping):
