@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from airflow_provider_bland.notifications.calls import BlandCallNotifier
 
 HUMAN = "+14155550100"
 TEXT = "Say that DAG {{ dag_run.dag_id }} has failed."
+RAISES = pytest.mark.skipif(find_spec("airflow.sdk") is None, reason="Airflow 2.11 logs what a notifier raises")
 WAYS = pytest.mark.parametrize("way", ["sync", "async"])
 
 
@@ -27,8 +29,10 @@ def tell(way: str, about: Any = None, number: str = HUMAN, text: str = TEXT, **a
     about = context() if about is None else about
     notifier = BlandCallNotifier(number, text, **arguments)
     if way == "sync":
-        notifier(about)
+        notifier({"dag": None, **about})  # which Airflow 2.11 tells always
         return
+    if not hasattr(notifier, "__await__"):
+        pytest.skip("Airflow before 3.1 awaits no notifier")
 
     async def awaited() -> None:
         notifier.context = about
@@ -88,6 +92,7 @@ def test_a_twin_that_was_quicker_is_noticed_before_the_request_is_repeated(bland
     assert len(BlandHook().list_calls(to_number=HUMAN)) == 1
 
 
+@RAISES
 def test_nobody_is_rung_where_it_cannot_be_known_whether_they_were(bland: Control, mocker: Any) -> None:
     mocker.patch("airflow_provider_bland.operators.finding._ONE_SEARCH", 0.5)
     bland.fault(method="GET", path="/v1/calls", kind="status", status=503)
@@ -96,6 +101,7 @@ def test_nobody_is_rung_where_it_cannot_be_known_whether_they_were(bland: Contro
     assert bland.counts().get("POST /v1/calls") is None
 
 
+@RAISES
 def test_further_fields_are_data(bland: Control) -> None:
     tell("sync", call={"metadata": {"x": "{{ 6 * 7 }}"}, "voice": "maya"})
     [row] = BlandHook().list_calls(to_number=HUMAN)
