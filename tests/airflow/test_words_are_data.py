@@ -26,11 +26,12 @@ ROWS = {
         '"item": "oak table"': f'"item": "{EVIL}"',
         '"new_date": "Friday"': f'"new_date": "{EVIL}"',
     },
+    "bland_renewal_campaign": {'"name": "Ada"': f'"name": "{EVIL}"'},
     "bland_call_analysis": {},
     "bland_call_warehouse": {},
 }
-# Nothing in it is said by anybody; and one that has a test of its own, where humans see what was rendered.
-OTHERS = {"bland_web_agent", "bland_renewal_campaign"}
+# Nothing in it is said by anybody.
+OTHERS = {"bland_web_agent"}
 CONTROL = f"""
 import pendulum
 from airflow.sdk import DAG
@@ -104,6 +105,17 @@ def test_an_order_s_row_and_what_its_customer_says(examples: Examples, home: Pat
     details = examples.sandbox.call_details(call["call_id"])
     assert [details["variables"][name] for name in ("customer", "item", "new_date")] == [EVIL] * 3
     assert EVIL in details["concatenated_transcript"]
+    assert RENDERED not in everything(examples, home)
+    assert API_KEY not in everything(examples, home)
+
+
+def test_a_campaigns_row(examples: Examples, home: Path) -> None:
+    if "ApprovalOperator" in (EXAMPLES / "bland_renewal_campaign.py").read_text():
+        pytest.skip("a human has to approve it: test_renewal_campaign.py")
+    [run] = examples.run("bland_renewal_campaign", {})
+    assert run.state == "success", examples.log[-5000:]
+    assert run.xcoms("ring")[0]["metadata"]["customer"] == EVIL
+    assert run.xcoms("report") == [{"answered": 3, "voicemail": 1}]
     assert RENDERED not in everything(examples, home)
     assert API_KEY not in everything(examples, home)
 
