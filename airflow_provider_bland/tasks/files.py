@@ -226,6 +226,7 @@ def dataset_of(path: ObjectStoragePath) -> tuple[str, str]:
     if is_local(path):
         return "file", path.path
     scheme, _, rest = str(path).partition("://")
+    rest = rest.lstrip("/")  # Airflow 2.11 and 3.0 write memory:///bucket
     bucket, _, key = rest.partition("@")[2].partition("/") if "@" in rest.split("/")[0] else rest.partition("/")
     return f"{scheme}://{bucket}", key.rstrip("/") or "/"
 
