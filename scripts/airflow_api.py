@@ -218,6 +218,11 @@ class AirflowApi:
         """Mark a task instance as `success`, `failed` or `skipped`."""
         self.request("PATCH", _task_path(dag_id, run_id, task_id, map_index), json={"new_state": state})
 
+    def answer(self, dag_id: str, run_id: str, task_id: str, *options: str) -> None:
+        """Answer a task that waits for a human (Airflow 3.1), as a user's click on its options does."""
+        path = f"{_task_path(dag_id, run_id, task_id, -1)}/-1/hitlDetails"
+        self.request("PATCH", path, json={"chosen_options": list(options)})
+
     def clear(
         self,
         dag_id: str,

@@ -44,17 +44,6 @@ def test_order_late_call_branches_on_what_happened(examples: Examples) -> None:
     assert examples.sandbox.connection["password"] not in examples.log
 
 
-def test_renewal_campaign_rings_everybody_once_and_redials_only_whom_it_may(examples: Examples) -> None:
-    [run] = examples.run("bland_renewal_campaign", {})
-    assert run.state == "success"
-    assert run.xcoms("ring", "outcome") == ["answered", "answered", "voicemail", "answered"]
-    assert [task["try_number"] for task in run.tasks if task["task_id"] == "ring"].count(2) == 1
-    assert run.xcoms("report") == [{"answered": 3, "voicemail": 1}]
-    assert all(set(call["analysis"]) == {"wants_to_renew"} for call in run.xcoms("ring") if call["analysis"])
-    rings = {"+14155550100": 1, "+14155550101": 1, "+14155550102": 1, "+14155550116": 2}
-    assert examples.sandbox.rings()["rings"] == rings
-
-
 def test_call_analysis_waits_for_calls_and_asks_the_answered_ones(examples: Examples) -> None:
     called = ["+14155550100", "+14155550101", "+14155550103"]
     placed = [
