@@ -21,15 +21,18 @@ LIGHT := $(wildcard tests/unit tests/sandbox tests/hostile tests/fuzz)
 HEAVY := $(filter-out $(LIGHT) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
 SIDE_BY_SIDE := -n 4 --dist loadfile
 
-.PHONY: help demo up test lint unit fuzz matrix chaos standalone distributed distributed-bench rules export-bench bench constraints areas clean
+.PHONY: help demo demo-campaign up test lint unit fuzz matrix chaos standalone distributed distributed-bench rules export-bench bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-		printf '  %-12s %s\n' "$$target" "$$text"; done
+		printf '  %-13s %s\n' "$$target" "$$text"; done
 
 demo: $(VENV)/.demo ## Watch one DAG phone a virtual customer and act on what was said (nobody is dialled)
 	@$(PY) scripts/demo.py
+
+demo-campaign: $(VENV)/.demo ## Watch one task ring two hundred virtual customers, once you would have approved it (nobody is dialled)
+	@$(PY) scripts/demo_campaign.py
 
 up: $(VENV)/.demo ## Airflow with its UI, the example DAGs and the sandbox, until Ctrl-C
 	@$(PY) scripts/up.py

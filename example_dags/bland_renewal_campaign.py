@@ -50,6 +50,7 @@ with DAG(
     params={
         "really": Param(False, type="boolean", description="Ring although the connection leads to Bland itself"),
         "approved": Param(False, type="boolean", description="Before Airflow 3.1: ring without asking"),
+        "customers": Param("", type="string", description="A CSV file of customers; else five made-up ones are rung"),
         "folder": Param("/tmp/bland_renewal_campaign", type="string", description="A directory, or s3://conn@bucket/"),
         "database": Param("/tmp/bland_renewal_campaign.db", type="string", description="A SQLite file"),
     },
@@ -62,6 +63,8 @@ with DAG(
     @task
     def due_for_renewal(params: dict, run_id: str) -> str:
         """Stands for a query of your warehouse. A file: who is approved is rung, and no number gets into XCom."""
+        if params["customers"]:
+            return str(params["customers"])
         customers = [
             {"customer_id": "C-1", "name": "Ada", "plan": "Home", "phone_number": "+14155550100"},
             {"customer_id": "C-2", "name": "Ben", "plan": "Office", "phone_number": "+14155550101"},

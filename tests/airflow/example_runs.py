@@ -49,10 +49,13 @@ class Examples:
         self._folder = folder
         self._env = migrated_home(home, dags_folder=folder, connections={"bland_default": sandbox.connection})
 
-    def run(self, dag_id: str, *confs: dict[str, Any]) -> list[Run]:
-        """Run an example once for each configuration."""
+    def run(self, dag_id: str, *confs: dict[str, Any], source: str | None = None) -> list[Run]:
+        """Run an example once for each configuration; perhaps with another text than that of its file."""
         output = self._home / f"{dag_id}.json"
         argv = self._command(output, dag_id, *confs)
+        if source is not None:
+            argv[3] = str(self._home / f"{dag_id}.py")
+            Path(argv[3]).write_text(source)
         done = subprocess.run(argv, env=self._env, cwd=self._home, capture_output=True, text=True, check=False)
         self.log = done.stdout + done.stderr
         assert done.returncode == 0, self.log[-5000:]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from example_runs import Examples
+from example_runs import EXAMPLES, Examples
 from sandbox_process import SandboxProcess
+
+BUCKETS = ("answered", "answered", "voicemail", "answered", "refused")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +48,26 @@ def test_order_late_call_branches_on_what_happened(examples: Examples) -> None:
     assert examples.sandbox.rings()["rings"] == {"+14155550100": 1, "+14155550103": 1}
     assert examples.sandbox.calls(live=True) == []
     assert examples.sandbox.connection["password"] not in examples.log
+
+
+def test_renewal_campaign_before_airflow_3_1_rings_only_if_it_was_told_to(examples: Examples, tmp_path: Path) -> None:
+    source = (EXAMPLES / "bland_renewal_campaign.py").read_text()
+    source = re.sub(r"\nHOURS = .*", '\nHOURS = "always"', source)
+    source = source.replace("airflow.providers.standard.operators.hitl", "airflow.providers.standard.no_hitl")
+    conf = {"folder": str(tmp_path / "files"), "database": str(tmp_path / "renewals.db")}
+    [asked, told] = examples.run("bland_renewal_campaign", conf, {**conf, "approved": True}, source=source)
+    assert asked.state == "success"
+    assert asked.states() | {"dry_run": "success", "approve": "success", "ring": "skipped"} == asked.states()
+    assert told.state == "success"
+    [result] = told.xcoms("ring")
+    assert result["buckets"] == {"answered": 3, "refused": 1, "voicemail": 1}
+    rings = {"+14155550100": 1, "+14155550101": 1, "+14155550102": 1, "+14155550116": 2}
+    assert examples.sandbox.rings()["rings"] == rings
+    with closing(sqlite3.connect(conf["database"])) as database:
+        rows = list(database.execute("SELECT customer_id, bucket FROM renewals"))
+    assert rows == list(zip(("C-1", "C-2", "C-3", "C-4", "C-5"), BUCKETS, strict=True))
+    assert "C-3: voicemail\nC-5: refused" in examples.log
+    assert not [number for number in rings if number in examples.log]
 
 
 def test_call_analysis_waits_for_calls_and_asks_the_answered_ones(examples: Examples) -> None:

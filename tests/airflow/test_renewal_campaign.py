@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import demo_campaign
 import pytest
 from airflow_stack import AirflowStack
+from demo import Screen
 from sandbox_process import API_KEY, SandboxProcess
 
 DAG_ID = "bland_renewal_campaign"
@@ -109,3 +111,18 @@ def test_a_run_that_airflow_makes_up_for_too_late_asks_and_rings_nobody(
     assert airflow_stack.xcom("renewal_missed", run["dag_run_id"], "dry_run")["would_ring"] == 0
     assert sandbox_process.requests()["requests"] == {}
     airflow_stack.set_paused("renewal_missed", True)
+
+
+def test_the_demonstration_tells_how_far_it_is_and_ends_with_the_funnel(
+    airflow_stack: AirflowStack, sandbox_process: SandboxProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox_process.reset()
+    airflow_stack.add_dag(DAG_ID, demo_campaign.example())
+    demo_campaign.Demo(airflow_stack, sandbox_process, Screen(), tmp_path).show(40)
+    shown = capsys.readouterr().out
+    assert "Dry run: 39 of 40 will be rung: 1 invalid number will not." in shown
+    assert "under way" in shown
+    assert "The run is over: success." in shown
+    assert re.search(r"rows +40  #{50}\n +rung +39 ", shown)
+    assert "   1  invalid_number" in shown
+    assert "+1" not in shown
