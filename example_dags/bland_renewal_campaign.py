@@ -98,7 +98,8 @@ with DAG(
         "budget": Budget(calls=1000, usd=50),
         "pacing": Pacing(concurrent=10, per_second=2),
         "stop_when": FailureRate(0.5, of_last=50, at_least=20),
-        # Airflow makes up for a run it has missed, at whatever hour that is: after 18:00 it asks and rings nobody.
+        # Airflow makes up for a run it has missed, at whatever hour that is. After 18:00 the dry run fails, and nobody
+        # is asked or rung.
         "finish_by": "{{ (dag_run.run_after | default(data_interval_end, true)) + macros.timedelta(hours=8) }}",
         "results_path": "{{ params.folder }}/{{ run_id }}",
         "poll_interval": 2,

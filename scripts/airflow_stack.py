@@ -217,6 +217,18 @@ class AirflowStack(AirflowApi):
         """Return the ends of the components' logs."""
         return "\n".join(component.tail(lines) for component in self.components)
 
+    def answer(self, dag_id: str, run_id: str, task_id: str, *options: str) -> None:
+        """
+        Answer a task that waits for a human, as a user's click does, but no sooner than a user can.
+
+        Airflow 3.3.2 fails a task that is answered before its scheduler has heard that the task's process is over.
+        """
+        over = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{dag_id}', "
+        over += f"task_id='{task_id}', run_id='{run_id}'"
+        log = self.component("scheduler").log_path
+        self.wait(lambda: over in log.read_text(errors="replace"), 180, f"the scheduler to hear of {task_id}'s end")
+        super().answer(dag_id, run_id, task_id, *options)
+
     # --- DAGs and tasks -----------------------------------------------------------------------------------------
 
     def add_dag(self, name: str, source: str, dag_id: str | None = None, timeout: float = 60) -> str:

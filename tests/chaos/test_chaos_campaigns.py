@@ -52,6 +52,7 @@ def people_talk(world: World, seconds: float) -> None:
     world.sandbox.request("POST", "/sandbox/callees", json=callees)
 
 
+@pytest.mark.chaos
 def test_a_worker_killed_within_a_wave(start: Start, world: World) -> None:
     people_talk(world, 9e4)
     # A batch is one request. So its reply is lost, and then the worker, while it looks for the batch.
@@ -90,7 +91,8 @@ def test_a_worker_killed_after_a_wave(start: Start, world: World) -> None:
         run.prove_campaign("F. SIGKILL after a wave")
 
 
-@pytest.mark.parametrize("block", [1, pytest.param(2, marks=pytest.mark.chaos)])
+@pytest.mark.chaos
+@pytest.mark.parametrize("block", [1, 2])
 def test_the_ledgers_storage_fails_once(start: Start, block: int) -> None:
     """At the block that announces a wave, and at the one that says what came of it."""
     runs = [start(dispatch, "deferred", numbers(5), ledger_fails=block) for dispatch in DISPATCH]
