@@ -7,6 +7,7 @@ only numbers and texts that a database takes: no lone surrogates, no NUL, no NaN
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -26,8 +27,13 @@ REMOVED: Final = "***"
 _LEAST_SECRET: Final = 8
 # Up to so many values the quick parser is done in a few hundredths of a second, for which no thread gets its turn.
 _QUICKLY: Final = 50_000
+# Other threads have no turn within a function that is written in C, so that large texts are looked at piece by piece.
+_PIECE: Final = 512 * 1024
+_LONGEST_ESCAPE: Final = len(r"\u0000")
 # An escape that hides what cannot be kept, or a letter that needs no hiding unless it is one of a secret.
 _ESCAPED: Final = re.compile(r"\\u(?:0000|00[2-7][0-9a-f]|d[89a-f])", re.IGNORECASE)
+# Pairs of surrogates have been made one character by the parser; what is left has no partner.
+_UNKEPT: Final = re.compile("[\ud800-\udfff\0]")
 
 
 class TooMuchError(Exception):
@@ -97,14 +103,14 @@ def parsed(
     values = 1 + content.count(b",") + content.count(b"[") + content.count(b"{")
     if values > most_values:
         return NOT_JSON, f"it holds more than {most_values:,} values"
-    text = without(content.decode("utf-8", "replace").removeprefix("\ufeff"), secrets)
+    text = without(_decoded(content).removeprefix("\ufeff"), secrets)
     try:
         value = (_decoder(gently=True) if gently and values > _QUICKLY else _QUICK_DECODER).decode(text)
     except (ValueError, RecursionError):
         return NOT_JSON, "it is not JSON"
     if _depth(value) > MOST_DEPTH:
         return NOT_JSON, "it is nested too deeply"
-    if _ESCAPED.search(text):
+    if _hides_something(text):
         value = _cleaned(value, lambda one: without(_storable(one), secrets))
     return value, ""
 
@@ -134,10 +140,21 @@ def _depth(value: Any) -> int:
 def _decoder(gently: bool) -> json.JSONDecoder:
     decoder = json.JSONDecoder(parse_float=_real, parse_int=_whole, parse_constant=lambda _: None)
     if gently:
+        decoder.object_pairs_hook = _object
         decoder.parse_object = json.decoder.JSONObject  # type: ignore[attr-defined]
         decoder.parse_array = json.decoder.JSONArray  # type: ignore[attr-defined]
         decoder.scan_once = scanner.py_make_scanner(decoder)  # type: ignore[attr-defined]
     return decoder
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """As ``dict(pairs)``, which would let nobody have a turn, and neither would the end of the list at once."""
+    found = {}
+    pairs.reverse()
+    while pairs:
+        name, value = pairs.pop()
+        found[name] = value
+    return found
 
 
 def _real(text: str) -> float | None:
@@ -155,8 +172,21 @@ def _whole(text: str) -> float | int | None:
 _QUICK_DECODER: Final = _decoder(gently=False)
 
 
+def _decoded(content: bytes) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces = [decoder.decode(content[start : start + _PIECE]) for start in range(0, len(content), _PIECE)]
+    return "".join([*pieces, decoder.decode(b"", final=True)])
+
+
+def _hides_something(text: str) -> bool:
+    ends = (start + _PIECE + _LONGEST_ESCAPE for start in range(0, len(text), _PIECE))
+    return any(_ESCAPED.search(text, end - _PIECE - _LONGEST_ESCAPE, end) for end in ends)
+
+
 def _storable(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+    if len(text) <= _PIECE:
+        return _UNKEPT.sub("\ufffd", text)
+    return "".join(_UNKEPT.sub("\ufffd", text[start : start + _PIECE]) for start in range(0, len(text), _PIECE))
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

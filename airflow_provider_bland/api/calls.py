@@ -114,7 +114,9 @@ def _has_conversation(call: Mapping[str, Any]) -> bool:
     transcripts = call.get("transcripts")
     if isinstance(transcripts, Iterable) and not isinstance(transcripts, str | Mapping):
         for line in islice(transcripts, _MOST_LINES):
-            if isinstance(line, Mapping) and line.get("user") == "user" and str(line.get("text") or "").strip():
+            said = line.get("text") if isinstance(line, Mapping) and line.get("user") == "user" else None
+            # Other than a text it is no words of anybody's, and may be large.
+            if isinstance(said, str) and said.strip():
                 return True
     text = call.get("concatenated_transcript")
     if not isinstance(text, str):

@@ -34,6 +34,8 @@ MAX_RETRY_AFTER: Final = 86_400.0
 SAID_LENGTH: Final = 1000
 # What of a text is looked at: enough that a number cut off at its end has no part in what is kept.
 _READ_LENGTH: Final = 4 * MAX_MESSAGE_LENGTH
+# Texts that are cleaned at most: thousands may differ, and yet be one when numbers are hidden.
+_CLEANED: Final = 4 * MAX_MESSAGES
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Reply:
 
     @cached_property
     def messages(self) -> tuple[str, ...]:
-        """What :func:`messages_of` finds in the body; looked for once, as that may take a while."""
+        """What :func:`messages_of` finds in the body; looked for once, as there may be thousands of them."""
         return messages_of(self.body)
 
     @cached_property
@@ -82,11 +84,7 @@ class Reply:
             body, flaw = parsed(content, secrets=secrets, gently=gently)
         if status == 204 and not content.strip():
             body, flaw = None, ""
-        reply = cls(status, body, {name.lower(): without(value, secrets) for name, value in headers.items()}, flaw)
-        # In this thread, which may not be the event loop's.
-        if status >= 300 or is_error_body(body):
-            _ = reply.messages, reply.code
-        return reply
+        return cls(status, body, {name.lower(): without(value, secrets) for name, value in headers.items()}, flaw)
 
 
 def messages_of(body: Any) -> tuple[str, ...]:
@@ -98,12 +96,17 @@ def messages_of(body: Any) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     repetition: dict[str, None] = {}
+    seen: set[str] = set()
     more = 0
-    for text in _texts(body):
-        if len(found) + len(repetition) >= MAX_MESSAGES:
+    for whole in _texts(body):
+        text = whole[:_READ_LENGTH]
+        if text in seen:
+            continue
+        if len(found) + len(repetition) >= MAX_MESSAGES or len(seen) >= _CLEANED:
             more += 1
             continue
-        text = clean(" ".join(text[:_READ_LENGTH].split()), limit=MAX_MESSAGE_LENGTH)
+        seen.add(text)
+        text = clean(" ".join(text.split()), limit=MAX_MESSAGE_LENGTH)
         # The newer wording repeats the entries of "errors" inside "message"; keep the readable ones.
         kept = repetition if text.startswith("Invalid parameters. Error: [") else found
         if text:

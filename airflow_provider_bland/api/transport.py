@@ -26,7 +26,7 @@ from airflow_provider_bland.api.bodies import TooMuchError, inflated
 from airflow_provider_bland.api.endpoints import JSON, BlandRequest
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.replies import Reply
-from airflow_provider_bland.api.retries import MAX_ATTEMPTS, Failure, FailureKind, Retry, Return, decide
+from airflow_provider_bland.api.retries import MAX_ATTEMPTS, Decision, Failure, FailureKind, Retry, Return, decide
 from airflow_provider_bland.api.settings import BlandSettings
 
 log = logging.getLogger(__name__)
@@ -175,6 +175,13 @@ def _pieces(response: Any) -> Iterator[bytes]:
         yield piece
 
 
+def _decided(
+    request: BlandRequest, outcome: Reply | Failure, number: int, waited: float, max_attempts: int, until: float
+) -> Decision:
+    left = until - time.monotonic()
+    return decide(request, outcome, number, _jitter(), waited=waited, max_attempts=max_attempts, time_left=left)
+
+
 def _content_of(request: BlandRequest) -> bytes | None:
     if request.body is None:
         return None
@@ -225,10 +232,7 @@ class SyncTransport(_Sender):
         number, waited = 1, 0.0
         while True:
             outcome = self._attempt(request, content, Attempt(self.settings, request, timeout, until), sink)
-            left = until - time.monotonic()
-            decision = decide(
-                request, outcome, number, _jitter(), waited=waited, max_attempts=max_attempts, time_left=left
-            )
+            decision = _decided(request, outcome, number, waited, max_attempts, until)
             if isinstance(decision, Return):
                 return decision.body
             if not isinstance(decision, Retry):
@@ -277,11 +281,8 @@ class AsyncTransport(_Sender):
         content = _content_of(request)
         number, waited = 1, 0.0
         while True:
-            outcome = await self._in_a_thread(request, content, Attempt(self.settings, request, None, until))
-            left = until - time.monotonic()
-            decision = decide(
-                request, outcome, number, _jitter(), waited=waited, max_attempts=max_attempts, time_left=left
-            )
+            so_far = (number, waited, max_attempts, until)
+            decision = await self._in_a_thread(request, content, Attempt(self.settings, request, None, until), so_far)
             if isinstance(decision, Return):
                 return decision.body
             if not isinstance(decision, Retry):
@@ -291,11 +292,17 @@ class AsyncTransport(_Sender):
             await asyncio.sleep(decision.delay)
             number, waited = number + 1, waited + decision.delay
 
-    async def _in_a_thread(self, request: BlandRequest, content: bytes | None, attempt: Attempt) -> Reply | Failure:
+    async def _in_a_thread(
+        self, request: BlandRequest, content: bytes | None, attempt: Attempt, so_far: tuple[int, float, int, float]
+    ) -> Decision:
+        def work() -> Decision:
+            # A reply may be large, so the event loop's thread does not look into it.
+            return _decided(request, self._attempt(request, content, attempt), *so_far)
+
         try:
-            future = self._threads.submit(self._attempt, request, content, attempt)
+            future = self._threads.submit(work)
         except RuntimeError:
-            return Failure(FailureKind.NOT_SENT, "the connection is being closed", False)
+            return _decided(request, Failure(FailureKind.NOT_SENT, "the connection is being closed", False), *so_far)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from airflow_provider_bland.api.calls import is_finished, is_settled
+from airflow_provider_bland.api.calls import call_id_of, is_finished, is_settled
 from airflow_provider_bland.api.errors import (
     BlandAuthError,
     BlandConnectionError,
@@ -33,8 +33,8 @@ def state_in_list(row: Any) -> tuple[str, bool] | None:
     if not isinstance(row, Mapping):
         return None
     readable = isinstance(row.get("completed"), bool | None) and isinstance(row.get("queue_status"), str | None)
-    own_id = row.get("call_id") or row.get("c_id")
-    return (own_id, is_finished(row)) if readable and isinstance(own_id, str) else None
+    own_id = call_id_of(row)
+    return (own_id, is_finished(row)) if readable and own_id is not None else None
 
 
 @dataclass(slots=True)

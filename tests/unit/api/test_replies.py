@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_bland.api import errors
+from airflow_provider_bland.api import errors, replies
 from airflow_provider_bland.api.bodies import NOT_JSON
 from airflow_provider_bland.api.replies import (
     MAX_MESSAGE_LENGTH,
@@ -22,6 +22,7 @@ from airflow_provider_bland.api.replies import (
     messages_of,
     retry_after_of,
 )
+from airflow_provider_bland.api.text import clean
 
 # The seven shapes of error bodies: status, body, messages, code, type of error.
 SHAPES: dict[str, tuple[int, Any, tuple[str, ...], str | None, type[errors.BlandError]]] = {
@@ -378,3 +379,17 @@ def test_what_a_server_writes_cannot_write_into_our_logs() -> None:
 def test_no_wait_overflows(header: str) -> None:
     seconds = retry_after_of({"retry-after": header}, NOW)
     assert seconds is None or 0 <= seconds <= 86_400
+
+
+def test_thousands_of_messages_are_not_cleaned_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned = []
+    monkeypatch.setattr(replies, "clean", lambda text, **limits: cleaned.append(text) or clean(text, **limits))
+    equal = messages_of({"errors": ["no"] * 20_000})
+    assert equal == ("no",)
+    differing = messages_of({"errors": [f"number {n}" for n in range(20_000)]})
+    assert differing == (*(f"number {n}" for n in range(8)), "and 19,992 more")
+    # One and the same, once the numbers are hidden.
+    hidden = messages_of({"errors": [f"+141555{n:05}: no" for n in range(20_000)]})
+    assert hidden[0].startswith("+*")
+    assert hidden[-1].startswith("and 19,9")
+    assert len(cleaned) < 100
