@@ -17,6 +17,7 @@ _SECRETS: Final = frozenset({
     "token", "access_token", "refresh_token", "session_token", "api_key", "encrypted_key", "secret", "client_secret",
     "auth_token", "password",
 })  # fmt: skip
+_MADE: Final = ("call_id", "c_id", "batch_id", "campaign_id")
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9\-._~$!'()*+,;=:@%]+)+/?", re.ASCII)
 # These answer on a host of their own (docs.bland.ai/api-v1/post/calls-active-stop, .../post/agents-id-authorize).
@@ -52,6 +53,7 @@ def any_request(
         raise BlandValidationError("body", "cannot go with GET. Use query.")
     host, plain = _address(path)
     line = f"{verb} {plain}"
+    dialling = _DIALS.fullmatch(line) is not None
     for pattern, own in _HOSTS:
         if host is None and pattern.fullmatch(line):
             host = own
@@ -62,6 +64,7 @@ def any_request(
         body=None if body is None else checks.checked("body", checks.json_value, checks.from_template(body)),
         query=written_query(query) or None,
         host=host or Host.API,
+        traces=_names_what_was_made if dialling else None,
         most_bytes=LIST_PAGE_LIMIT * ROW_BYTES,
     )
 
@@ -69,6 +72,12 @@ def any_request(
 def dials(request: BlandRequest) -> bool:
     """Whether a request makes phones ring, as far as is known."""
     return _DIALS.fullmatch(f"{request.method} {request.path}") is not None
+
+
+def _names_what_was_made(body: Any) -> bool:
+    """Whether an error names a call or a batch: then phones may ring all the same."""
+    data = body.get("data") if isinstance(body, Mapping) else None
+    return any(one.get(name) for one in (body, data) if isinstance(one, Mapping) for name in _MADE)
 
 
 def _address(path: Any) -> tuple[Host | None, str]:

@@ -20,6 +20,8 @@ from airflow_provider_bland.hooks.many import ManyCallsMethods
 from airflow_provider_bland.hooks.media import MediaMethods
 from airflow_provider_bland.hooks.numbers import NumberMethods
 
+_MOST_MONEY = 1e12
+
 
 class BlandHook(
     CallMethods, ListMethods, ManyCallsMethods, BatchMethods, AgentMethods, NumberMethods, MediaMethods, AnyMethods
@@ -56,7 +58,9 @@ class BlandHook(
             return False, str(error)
         billing = account.get("billing")
         balance = billing.get("current_balance") if isinstance(billing, Mapping) else None
-        funds = f", balance ${balance:.2f}" if isinstance(balance, int | float) else ""
+        # What nobody has is no balance, but something that was put in its place.
+        is_money = isinstance(balance, int | float) and not isinstance(balance, bool) and abs(balance) < _MOST_MONEY
+        funds = f", balance ${balance:.2f}" if is_money else ""
         return True, f"Connected to Bland: account is {clean(account.get('status', 'known'), limit=50)}{funds}."
 
     def get_account(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,11 @@ log = logging.getLogger(__name__)
 
 _LOCAL: Final = frozenset({"", "file", "local"})
 _TEMPORARY: Final = ".tmp"
+# What stands before the first "@", unless it is a port. And a shared access signature of Azure's, or a signed URL.
+_SECRET_BEFORE_AT: Final = re.compile(r"[^@/:]*:(?!\d+(?:/|$))[^@]*@")
+_SIGNED: Final = re.compile(
+    r"[?&](?:sig|sv|se|X-Amz-[A-Za-z-]+|X-Goog-[A-Za-z-]+|AWSAccessKeyId|Signature|password|token|secret|key)=", re.I
+)
 _PACKAGES: Final = {
     "s3": "apache-airflow-providers-amazon[s3fs]",
     "gs": "apache-airflow-providers-google",
@@ -55,6 +61,7 @@ def storage_path(argument: str, value: Any) -> ObjectStoragePath:
         raise BlandValidationError(
             argument, f"must be a path or a URL such as s3://my_conn@bucket/calls, not {type(value).__name__}."
         )
+    refuse_credentials(argument, str(value))
     try:
         path = value if isinstance(value, ObjectStoragePath) else ObjectStoragePath(str(value).strip())
     except (ImportError, ValueError) as error:
@@ -67,6 +74,22 @@ def storage_path(argument: str, value: Any) -> ObjectStoragePath:
         )
     filesystem(path, argument)
     return path
+
+
+def refuse_credentials(argument: str, url: str) -> None:
+    """
+    Refuse an address that holds a secret: it would stand in logs, errors, the ledger and the UI.
+
+    :raises BlandValidationError: without a word of the address.
+    """
+    scheme, mark, rest = url.partition("://")
+    # A secret may hold a slash; no bucket's or connection's name holds a colon.
+    if mark and (_SECRET_BEFORE_AT.match(rest) or _SIGNED.search(rest)):
+        raise BlandValidationError(
+            argument,
+            "holds credentials, which would be shown in logs and in the UI. Put them into an Airflow connection and "
+            f"name that: {scheme if scheme.isalnum() else 's3'}://my_conn@bucket/calls.",
+        )
 
 
 def filesystem(path: ObjectStoragePath, argument: str = "path") -> AbstractFileSystem:

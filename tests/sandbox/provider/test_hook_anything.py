@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from evil import EvilServer, reply
 from helpers import Control, Listener, Task, eventually
 
 from airflow_provider_bland.api import errors
@@ -46,6 +48,45 @@ def test_a_get_is_repeated_and_a_post_is_not_unless_told_to(hook: BlandHook, bla
     bland.fault(method="POST", path="/v1/org_dnc/search", kind="drop", times=1)
     found = hook.request("POST", "/v1/org_dnc/search", body={"phone_number": HUMAN}, repeatable=True)
     assert found["data"]["entries"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/calls", {"status": "error", "message": "No.", "call_id": "c-1"}),
+        ("/v1/calls", {"data": {"c_id": {"id": 5}}, "errors": [{"error": "NO"}]}),
+        ("/v2/batches/create", {"data": {"batch_id": "b-1"}, "status": "error", "message": "No."}),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 429])
+def test_an_error_that_names_what_it_made_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any], status: int
+) -> None:
+    with EvilServer(reply(body, status)) as server:
+        connection = {"conn_type": "bland", "host": server.url, "password": "k"}
+        monkeypatch.setenv("AIRFLOW_CONN_BLAND_DEFAULT", json.dumps(connection))
+        with pytest.raises(errors.BlandAmbiguousError, match="not repeated"):
+            BlandHook().request("POST", path, body=CALL)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("balance", "words"),
+    [
+        (12.5, "balance $12.50."), (-3, "balance $-3.00."), (0, "balance $0.00."),
+        (10**18, "active."), (10**400, "active."), (1e308, "active."), (True, "active."), ("1 555 0100 234", "active."),
+        (None, "active."), ([1], "active."),
+    ],
+)  # fmt: skip
+def test_a_balance_is_shown_if_it_is_one(monkeypatch: pytest.MonkeyPatch, balance: Any, words: str) -> None:
+    content = json.dumps({"status": "active", "billing": {"current_balance": balance}}).encode()
+    with EvilServer(reply(content)) as server:
+        connection = {"conn_type": "bland", "host": server.url, "password": "k"}
+        monkeypatch.setenv("AIRFLOW_CONN_BLAND_DEFAULT", json.dumps(connection))
+        passed, message = BlandHook().test_connection()
+    assert passed
+    assert message.endswith(words)
+    assert len(message) < 80
 
 
 def test_a_list_is_gone_through_page_by_page(hook: BlandHook, bland: Control) -> None:

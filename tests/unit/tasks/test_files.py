@@ -103,6 +103,40 @@ def test_a_json_file_is_the_same_for_the_same_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIAEXAMPLE:tops3cr3t@bucket/calls",
+        "s3://:tops3cr3t@bucket/calls",
+        "s3://AKIAEXAMPLE:tops/3cr3t+tops3cr3t=@bucket/calls",
+        "s3://AKIAEXAMPLE:1234567tops3cr3t@bucket/calls",
+        "sftp://user:tops3cr3t@127.0.0.1:22/calls",
+        "abfs://box@account.dfs.core.windows.net/calls?sv=2022-11-02&sig=tops3cr3t",
+        "https://bucket.s3.amazonaws.com/calls?X-Amz-Signature=tops3cr3t",
+        "nosuchscheme://user:tops3cr3t@bucket",
+        "  s3://AKIAEXAMPLE:tops3cr3t@bucket/calls",
+    ],
+)
+def test_credentials_in_an_address_are_refused_and_not_repeated(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with pytest.raises(BlandValidationError, match="my_conn@bucket") as raised:
+        files.storage_path("results_path", url)
+    for text in (str(raised.value), repr(raised.value), caplog.text):
+        assert "3cr3t" not in text
+        assert "AKIA" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///tmp/a:b@c", "/tmp/a:b@c/calls", "s3://my_conn@bucket/a:b@c", "s3://bucket/x?version=1",
+        "hdfs://namenode:8020/a@b", "hdfs://user@namenode:8020/calls", "gs://bucket/@:@", "webhdfs://my_conn@h:1/x@y",
+    ],
+)  # fmt: skip
+def test_an_address_without_credentials_is_none_of_these(url: str) -> None:
+    files.refuse_credentials("results_path", url)
+
+
+@pytest.mark.parametrize(
     ("value", "words"),
     [
         ("calls/today", "relative"),
