@@ -13,13 +13,15 @@ from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
 from airflow_provider_bland.api.parallel import in_order, newest_first
 from airflow_provider_bland.exceptions import BlandTaskKilledError
-from airflow_provider_bland.hooks.base import KILL_TIMEOUT
+from airflow_provider_bland.hooks.base import KILL_SECONDS, KILL_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.sdk import BaseOperator
 from airflow_provider_bland.tasks.states import Standing, StateQuestion, standing
 from airflow_provider_bland.tasks.successor import hang_up_later
 
 if TYPE_CHECKING:
+    from airflow_provider_bland.api.endpoints import BlandRequest
     from airflow_provider_bland.api.settings import BlandSettings
     from airflow_provider_bland.operators.conducting import Conductor
 
@@ -53,7 +55,14 @@ class HaltsOnKill(BaseOperator):
         """The hook of this operator's connection."""
         if self._hook is None:
             self._hook = BlandHook(self.bland_conn_id)
+            # What waits between two requests, two minutes for a rate limit, hears of a kill.
+            self._hook.pause = lambda seconds: pause(seconds, self._give_up_if_killed)
         return self._hook
+
+    def _give_up_if_killed(self) -> None:
+        if self._killed:
+            # The kill is seen to where the campaign is left.
+            raise BlandTaskKilledError("The task was killed while its campaign was under way.")
 
     def is_killed(self) -> bool:
         """Whether the task has been told to end."""
@@ -124,10 +133,10 @@ class HaltsOnKill(BaseOperator):
             done = stop_calls(settings, calls, queued_only)
             self._stopped |= {call_id for call_id, ended in done.items() if ended}
             self.log.warning("The task was killed; %d of %d calls were stopped.", sum(done.values()), len(calls))
-            for call_id in [call_id for call_id, ended in done.items() if not ended]:
-                # Airflow ends this process in a few seconds.
-                if hang_up_later(settings, call_id):
-                    self._stopped.add(call_id)
+            left = [call_id for call_id, ended in done.items() if not ended]
+            # Airflow ends this process in a few seconds.
+            if left and hang_up_later(settings, *left):
+                self._stopped.update(left)
         return all(name in self._stopped for name in (*batches, *calls))
 
 
@@ -137,21 +146,17 @@ def stop_batches(settings: BlandSettings, batch_ids: list[str]) -> Mapping[str, 
 
     :return: by id, the batch's calls that are under way; ``None`` if the batch could not be stopped.
     """
-    from airflow_provider_bland.api.transport import SyncTransport
 
     def stop(batch_id: str) -> list[str] | None:
-        transport = SyncTransport(settings)
         try:
-            transport.send(stop_batch(batch_id), max_attempts=1, timeout=KILL_TIMEOUT)
+            _ask(settings, stop_batch(batch_id))
             query = {"batch_id": batch_id, "limit": endpoints.LIST_PAGE_LIMIT}
-            rows = transport.send(endpoints.list_calls(query), max_attempts=1, timeout=KILL_TIMEOUT)["calls"]
+            rows = _ask(settings, endpoints.list_calls(query))["calls"]
             return [call_id for row in rows if not is_finished(row) and (call_id := call_id_of(row))]
         except BlandNotFoundError:
             return []
         except BlandError:
             return None
-        finally:
-            transport.close()
 
     return dict(in_order(stop, batch_ids, min(_AT_ONCE, len(batch_ids)), ahead=1)) if batch_ids else {}
 
@@ -164,25 +169,33 @@ def stop_calls(settings: BlandSettings, call_ids: list[str], queued_only: bool) 
     :param queued_only: leave those alone who are on the phone.
     :return: by id, whether there is nothing left to stop.
     """
-    from airflow_provider_bland.api.transport import SyncTransport
 
     def stop(call_id: str) -> bool:
-        transport = SyncTransport(settings)
         try:
             if queued_only:
-                call = transport.send(endpoints.get_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
+                call = _ask(settings, endpoints.get_call(call_id))
                 if is_finished(call) or call.get("queue_status") not in _QUEUED:
                     return True
-            transport.send(endpoints.stop_call(call_id), max_attempts=1, timeout=KILL_TIMEOUT)
+            _ask(settings, endpoints.stop_call(call_id))
         except (BlandCallNotLiveError, BlandNotFoundError):
             return True
         except BlandError:
             return False
-        finally:
-            transport.close()
         return True
 
     done: dict[str, bool] = {}
     for some in newest_first(call_ids):
         done |= in_order(stop, some, min(_AT_ONCE, len(some)), ahead=1)
     return done
+
+
+def _ask(settings: BlandSettings, request: BlandRequest) -> Any:
+    """One attempt, of which connecting is a part: nothing that a server or a proxy does makes it longer."""
+    from airflow_provider_bland.api.transport import SyncTransport
+
+    transport = SyncTransport(settings)
+    try:
+        until = time.monotonic() + KILL_SECONDS
+        return transport.send(request, max_attempts=1, timeout=KILL_TIMEOUT, until=until)
+    finally:
+        transport.close()

@@ -54,7 +54,7 @@ def test_a_get_is_repeated_and_a_post_is_not_unless_told_to(hook: BlandHook, bla
     ("path", "body"),
     [
         ("/v1/calls", {"status": "error", "message": "No.", "call_id": "c-1"}),
-        ("/v1/calls", {"data": {"c_id": {"id": 5}}, "errors": [{"error": "NO"}]}),
+        ("/v1/calls", {"status": "error", "data": {"c_id": {"id": 5}}, "errors": [{"error": "NO"}]}),
         ("/v2/batches/create", {"data": {"batch_id": "b-1"}, "status": "error", "message": "No."}),
     ],
 )

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from evil import EvilServer
 from helpers import Control, FakeTi, eventually
 from pytest_mock import MockerFixture
 
-from airflow_provider_bland.api.errors import BlandServerError
+from airflow_provider_bland.api.errors import BlandAuthError, BlandServerError
+from airflow_provider_bland.api.settings import BlandSettings
 from airflow_provider_bland.exceptions import BlandTaskKilledError
-from airflow_provider_bland.operators import ending
+from airflow_provider_bland.operators import ending, halting
 from airflow_provider_bland.operators.calls import SendCallOperator
+from airflow_provider_bland.operators.halting import HaltsOnKill
 from airflow_provider_bland.tasks import states, successor
 from airflow_provider_bland.tasks.states import UNKNOWN
 
@@ -160,6 +163,51 @@ def test_what_lives_longer_gives_up_by_itself(bland: Control, mocker: MockerFixt
 
     mocker.patch.object(successor, "_PAUSE", 0.01)
     run = mocker.patch("airflow_provider_bland.api.plans.run", side_effect=BlandServerError("down"))
-    job = {"settings": {"api_key": "k"}, "call_id": "c", "seconds": 0.2}
+    job = {"settings": {"api_key": "k"}, "call_ids": ["c", "d"], "seconds": 0.2}
     assert successor.main(io.StringIO(json.dumps(job))) == 1
-    assert run.call_count > 1
+    assert run.call_count > 3
+    # One that is refused for good does not keep it from the others.
+    run.side_effect = [BlandAuthError("no"), BlandServerError("down"), None]
+    assert successor.main(io.StringIO(json.dumps({**job, "seconds": 60.0}))) == 1
+    run.side_effect = [None, BlandServerError("down"), None]
+    assert successor.main(io.StringIO(json.dumps({**job, "seconds": 60.0}))) == 0
+
+
+class _Halting(HaltsOnKill):
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.bland_conn_id, self.stop_on_kill = "bland_default", "all"
+
+    def execute(self, context: Any) -> None:
+        """Nothing."""
+
+
+def test_a_campaigns_wait_between_attempts_ends_with_the_task(bland: Control) -> None:
+    bland.fault(method="GET", path="^/v1/me$", kind="status", status=429, times=5)
+    operator = _Halting(task_id="campaign")
+    hook = operator.hook
+    operator.on_kill()
+    with pytest.raises(BlandTaskKilledError):
+        hook.get_account()
+    assert bland.counts()["GET /v1/me"] == 1
+
+
+def test_what_a_campaign_asks_at_its_end_does_not_last_and_what_is_left_goes_on_in_one_process(
+    mocker: MockerFixture,
+) -> None:
+    """A server that trickles: no request of a killed task is longer than the seconds it has."""
+    later = mocker.patch.object(halting, "hang_up_later", return_value=True)
+    mocker.patch.object(halting, "KILL_SECONDS", 0.5)
+    with EvilServer(lambda exchange: exchange.write(*[b"H"] * 1000, every=0.2)) as server:
+        settings = BlandSettings("k", server.url)
+        operator = _Halting(task_id="campaign")
+        operator._hook = mocker.Mock(settings=settings)
+        operator._conductor = mocker.Mock(live=["c-1", "c-2", "c-3"], dispatch=mocker.Mock(batches=["b-1"]))
+        operator._ti, operator._standing = object(), states.Standing.OVER
+        assert operator._halt(1.0) is False
+        assert operator._stopped == {"c-1", "c-2", "c-3"}
+    assert later.call_count == 1
+    assert sorted(later.call_args.args[1:]) == ["c-1", "c-2", "c-3"]
+    assert sorted(one.target for one in server.requests) == [
+        *(f"/v1/calls/c-{n}/stop" for n in (1, 2, 3)), "/v2/batches/b-1/stop",
+    ]  # fmt: skip
