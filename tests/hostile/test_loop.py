@@ -31,7 +31,7 @@ from airflow_provider_bland.triggers.events import WaitEvent
 from airflow_provider_bland.triggers.poller import CallPoller
 
 MOST = 0.1
-GOES = 4
+GOES = 6
 CALL = endpoints.get_call("c-1")
 PAGE = endpoints.list_calls({"limit": endpoints.LIST_PAGE_LIMIT})
 FULL = 15 * MB
@@ -143,9 +143,21 @@ async def goes(act: Callable[[], Awaitable[None]]) -> Longest:
     return best
 
 
+def yardstick() -> float:
+    """CPU seconds that a fixed piece of work takes here and now: half of `MOST` or so on a machine of 2024 at rest."""
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        sum(range(5_000_000))
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
 def assert_short(best: Longest) -> None:
     assert best.own < MOST, f"the loop's own thread worked for {best.own * 1000:.0f} ms without a turn for others"
-    assert best.process < MOST, f"{best.process * 1000:.0f} ms of work lay between two turns of the loop"
+    # What other threads do is in it, the evil server's too, and its seconds are those of the machine and its load.
+    most = max(MOST, 3 * yardstick())
+    assert best.process < most, f"{best.process * 1000:.0f} ms of {most * 1000:.0f} lay between two turns of the loop"
 
 
 def test_the_measure_sees_what_blocks() -> None:
@@ -156,11 +168,12 @@ def test_the_measure_sees_what_blocks() -> None:
 
     async def in_a_thread() -> None:
         # One call of a function written in C, which lets nobody else have a turn.
-        await asyncio.to_thread(sum, range(12_000_000))
+        await asyncio.to_thread(sum, range(25_000_000))
 
     async def check() -> None:
         assert (await goes(on_the_loop)).own > MOST
-        assert (await goes(in_a_thread)).process > MOST
+        with pytest.raises(AssertionError, match="lay between two turns"):
+            assert_short(await goes(in_a_thread))
 
     asyncio.run(check())
 
