@@ -192,7 +192,7 @@ def secret_of(name: str, value: Any) -> str | None:
 
 def seconds_of(name: str, value: Any, default: float) -> float:
     """A timeout in a connection's extra."""
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and value == ""):
         return default
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)

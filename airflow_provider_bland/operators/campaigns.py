@@ -183,10 +183,13 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         self.opt_out_to_bland = flag("opt_out_to_bland", opt_out_to_bland)
         self.history = history
         # What is no template is refused when the DAG is parsed.
+        if pacing is not None and not isinstance(pacing, Pacing):
+            raise BlandValidationError("pacing", f"must be Pacing(...), not {type(pacing).__name__}.")
         self.rules = Rules(
             hours=CallingHours.of(calling_hours), started=clock.utcnow(), max_attempts=max_attempts,
             redial={} if redial is None else redial,
-            contact_limits=tuple(listed("contact_limits", contact_limits)), budget=budget, pacing=pacing or Pacing(),
+            contact_limits=tuple(listed("contact_limits", contact_limits)), budget=budget,
+            pacing=Pacing() if pacing is None else pacing,
             stop_when=stop_when, dispatch=one_of("dispatch", dispatch, "calls", "batches"),  # type: ignore[arg-type]
         )  # fmt: skip
         self.finish_by = finish_by
