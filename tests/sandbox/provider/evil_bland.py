@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -31,7 +32,9 @@ class Handler(BaseHTTPRequestHandler):
         what = path.removeprefix(CALL) if path.startswith(CALL) else "list"
         self.evil.asked[what] += 1
         answer = self.evil.answers.get(what)
-        (answer or details(path.removeprefix(CALL), ACTIVE))(self)
+        # A client that has seen enough hangs up.
+        with suppress(ConnectionError):
+            (answer or details(path.removeprefix(CALL), ACTIVE))(self)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
