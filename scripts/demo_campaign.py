@@ -32,6 +32,12 @@ DAG_ID = "bland_renewal_campaign"
 PEOPLE = 200
 SPEED = 20.0
 RUN_SECONDS = 600
+# How the calls of every tenth customer end, one after the other. Left to chance, a carrier would sooner or later call
+# the caller's number spam, which ends a campaign.
+OUTCOMES = (
+    ("human",), ("no-answer", "human"), ("human",), ("voicemail",), ("human",),
+    ("busy", "human"), ("human",), ("no-answer",), ("human",), ("unknown",),
+)  # fmt: skip
 NAMES = ("Ada", "Ben", "Cleo", "Dev", "Eve", "Finn", "Gita", "Hugo", "Ines", "Jon")
 
 
@@ -86,6 +92,14 @@ class Demo:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+        for start in range(0, len(rows), 100):
+            self._sandbox.describe(
+                *(
+                    {"phone_number": row["phone_number"], "outcomes": OUTCOMES[place % len(OUTCOMES)]}
+                    for place, row in enumerate(rows[start : start + 100])
+                    if row["phone_number"].startswith("+")
+                )
+            )
         self._stack.set_paused(DAG_ID, False)
         conf = {name: str(path) for name, path in self._paths().items()}
         self._run_id = self._stack.trigger(DAG_ID, conf=conf)

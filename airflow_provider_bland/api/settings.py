@@ -16,6 +16,7 @@ from airflow_provider_bland.api.checks import checked, number
 from airflow_provider_bland.api.endpoints import BlandRequest, Host
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.phone import DEFAULT_REGION, checked_region
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.api.urls import is_on_this_machine
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -200,7 +201,8 @@ def seconds_of(name: str, value: Any, default: float) -> float:
         seconds = math.nan
     if not 0 < seconds <= MOST_SECONDS:
         raise BlandValidationError(
-            name, f"in the connection's extra must be seconds above 0, {MOST_SECONDS:g} at most, not {value!r:.50}."
+            name,
+            f"in the connection's extra must be seconds above 0, {MOST_SECONDS:g} at most, not {shown(value, 50)}.",
         )
     return seconds
 
@@ -224,7 +226,7 @@ def verify_of(value: Any, *, is_local: bool) -> bool | str:
             "the path of a file that holds your proxy's CA certificates.",
         )
     if not isinstance(word, str):
-        raise BlandValidationError("verify", f"must be the path of a file of CA certificates, not {word!r:.50}.")
+        raise BlandValidationError("verify", f"must be the path of a file of CA certificates, not {shown(word, 50)}.")
     path = os.path.expanduser(word)
     if not os.path.exists(path):
         raise BlandValidationError("verify", f"there is no {word[:200]!r} on the machine where this runs.")

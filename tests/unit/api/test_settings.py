@@ -203,6 +203,13 @@ def test_a_file_of_certificates_must_be_there(tmp_path: Path, monkeypatch: pytes
     assert verify_of(str(tmp_path), is_local=False) == str(tmp_path)
 
 
+@pytest.mark.parametrize("field", ["connect_timeout", "read_timeout", "verify"])
+def test_a_number_too_long_to_be_written_is_refused_by_name(field: str) -> None:
+    with pytest.raises(BlandValidationError) as refused:
+        seconds_of(field, 10**5000, 1.0) if field != "verify" else verify_of(10**5000, is_local=True)
+    assert refused.value.argument == field
+
+
 @pytest.mark.parametrize("value", [0, 1, 2.5, [], ["/ca.pem"], {}, {"path": "/ca.pem"}], ids=repr)
 def test_certificates_are_a_path_or_a_boolean(value: Any) -> None:
     for local in (True, False):
