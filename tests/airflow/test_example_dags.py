@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from example_runs import EXAMPLES, Examples
+from example_runs import Examples, renewals_without_humans
 from sandbox_process import SandboxProcess
 
 BUCKETS = ("answered", "answered", "voicemail", "answered", "refused")
@@ -51,11 +50,10 @@ def test_order_late_call_branches_on_what_happened(examples: Examples) -> None:
 
 
 def test_renewal_campaign_before_airflow_3_1_rings_only_if_it_was_told_to(examples: Examples, tmp_path: Path) -> None:
-    source = (EXAMPLES / "bland_renewal_campaign.py").read_text()
-    source = re.sub(r"\nHOURS = .*", '\nHOURS = "always"', source)
-    source = source.replace("airflow.providers.standard.operators.hitl", "airflow.providers.standard.no_hitl")
     conf = {"folder": str(tmp_path / "files"), "database": str(tmp_path / "renewals.db")}
-    [asked, told] = examples.run("bland_renewal_campaign", conf, {**conf, "approved": True}, source=source)
+    [asked, told] = examples.run(
+        "bland_renewal_campaign", conf, {**conf, "approved": True}, source=renewals_without_humans()
+    )
     assert asked.state == "success"
     assert asked.states() | {"dry_run": "success", "approve": "success", "ring": "skipped"} == asked.states()
     assert told.state == "success"
