@@ -67,11 +67,7 @@ def find(
             _match(row, call_id, campaign, doubts, found)
         elif not row.get("to") or tail(row["to"]) in tails:
             hidden.append(call_id)
-    for call_id, details in many.details(hidden).items() if hidden else ():
-        if isinstance(details, BlandError):
-            if details.status_code == 404:
-                continue
-            raise details
+    for call_id, details in _opened(hidden, many):
         _match(details, call_id, campaign, doubts, found)
     return found
 
@@ -95,14 +91,16 @@ def any_call_of(campaign: str, since: datetime, hook: BlandHook, many: ManyCalls
                 return call_id
         elif len(hidden) < _HIDDEN:
             hidden.append(call_id)
+    return next((call_id for call_id, details in _opened(hidden, many) if _names(details, campaign)), None)
+
+
+def _opened(hidden: list[str], many: ManyCalls) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Details of calls whose rows say too little, but for those that are gone."""
     for call_id, details in many.details(hidden).items() if hidden else ():
-        if isinstance(details, BlandError):
-            if details.status_code == 404:
-                continue
+        if not isinstance(details, BlandError):
+            yield call_id, details
+        elif details.status_code != 404:
             raise details
-        if _names(details, campaign):
-            return call_id
-    return None
 
 
 def _names(call: Mapping[str, Any], campaign: str) -> bool:
