@@ -14,6 +14,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,12 +193,20 @@ def run(home: Path, speed: float, screen: Screen) -> None:
             show(stack, sandbox, screen)
 
 
-def main() -> int:
-    """Return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speed", type=float, default=SPEED, help="of calls, compared with real ones")
+def demonstrate(description: str | None, about: str, speed: float, run: Callable[[Path, float, Screen], None]) -> int:
+    """
+    Play a demonstration in a home of its own, which stays only if it fails.
+
+    :param description: of the command, for its help.
+    :param about: what is said first.
+    :param speed: of calls, if the command line gives no other.
+    :param run: plays it: home, speed, screen.
+    :return: the exit code.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--speed", type=float, default=speed, help="of calls, compared with real ones")
     arguments = parser.parse_args()
-    print("Airflow phones a customer. Nobody is dialled: the phone network is a sandbox on this machine.\n", flush=True)
+    print(f"{about}\n", flush=True)
     home = Path(tempfile.mkdtemp(prefix="bland-demo-"))
     screen = Screen()
     with stop_signals_as_interrupts():
@@ -213,6 +222,12 @@ def main() -> int:
     shutil.rmtree(home)
     print(f"Done in {time.monotonic() - screen.begin:.0f} s. See it in the UI: make up")
     return 0
+
+
+def main() -> int:
+    """Return the exit code."""
+    about = "Airflow phones a customer. Nobody is dialled: the phone network is a sandbox on this machine."
+    return demonstrate(__doc__, about, SPEED, run)
 
 
 if __name__ == "__main__":

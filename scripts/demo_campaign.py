@@ -7,23 +7,18 @@ would, tells how far it is, and ends with what became of everybody. Nobody is di
 
 from __future__ import annotations
 
-import argparse
 import csv
 import re
-import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import requests
 from airflow_api import FINAL_RUN_STATES, AirflowApi, ApiError
 from airflow_stack import AirflowStack
-from demo import ROOT, DemoError, Screen
-from processes import WaitError, stop_signals_as_interrupts
+from demo import ROOT, DemoError, Screen, demonstrate
 from sandbox_process import SandboxProcess
 
 from airflow_provider_bland.campaigns.progress import line_of
@@ -180,25 +175,8 @@ def run(home: Path, speed: float, screen: Screen) -> None:
 
 def main() -> int:
     """Return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speed", type=float, default=SPEED, help="of calls, compared with real ones")
-    arguments = parser.parse_args()
-    print("Airflow rings two hundred customers. Nobody is dialled: the phone network is a sandbox.\n", flush=True)
-    home = Path(tempfile.mkdtemp(prefix="bland-demo-"))
-    screen = Screen()
-    with stop_signals_as_interrupts():
-        try:
-            run(home, arguments.speed, screen)
-        except KeyboardInterrupt:
-            print("\nStopped.")
-            shutil.rmtree(home)
-            return 130
-        except (DemoError, WaitError, ApiError, RuntimeError, requests.RequestException) as error:
-            print(f"\n{error}\n\nThe demo failed. All logs are in {home}", file=sys.stderr)
-            return 1
-    shutil.rmtree(home)
-    print(f"Done in {time.monotonic() - screen.begin:.0f} s. See it in the UI: make up")
-    return 0
+    about = "Airflow rings two hundred customers. Nobody is dialled: the phone network is a sandbox."
+    return demonstrate(__doc__, about, SPEED, run)
 
 
 if __name__ == "__main__":

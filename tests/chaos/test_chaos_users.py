@@ -14,25 +14,14 @@ KILLS: dict[str, Callable[[Run], None]] = {
     "the task is marked success": lambda run: run.mark("success"),
     "its DAG run is marked failed": lambda run: run.mark_run("failed"),
 }
+OTHER_KILLS: dict[str, Callable[[Run], None]] = {
+    "the task is marked skipped": lambda run: run.mark("skipped"),
+    "its DAG run is marked success": lambda run: run.mark_run("success"),
+}
 STATE = {"sync": "running", "deferred": "deferred"}
 
 
-def test_a_users_kill_ends_the_call(world: World) -> None:
-    runs = {(what, way): run for what in KILLS for way, run in world.both_ways("ring").items()}
-    for (_, way), run in runs.items():
-        run.wait_for_call(-1, STATE[way])
-    for (what, way), run in runs.items():
-        KILLS[what](run)
-        seconds = run.wait_for_silence()
-        run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s")
-
-
-@pytest.mark.chaos
-def test_a_kill_in_other_words_ends_the_call(world: World) -> None:
-    kills: dict[str, Callable[[Run], None]] = {
-        "the task is marked skipped": lambda run: run.mark("skipped"),
-        "its DAG run is marked success": lambda run: run.mark_run("success"),
-    }
+def _each_ends_the_call(world: World, kills: dict[str, Callable[[Run], None]]) -> None:
     runs = {(what, way): run for what in kills for way, run in world.both_ways("ring").items()}
     for (_, way), run in runs.items():
         run.wait_for_call(-1, STATE[way])
@@ -40,6 +29,15 @@ def test_a_kill_in_other_words_ends_the_call(world: World) -> None:
         kills[what](run)
         seconds = run.wait_for_silence()
         run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s")
+
+
+def test_a_users_kill_ends_the_call(world: World) -> None:
+    _each_ends_the_call(world, KILLS)
+
+
+@pytest.mark.chaos
+def test_a_kill_in_other_words_ends_the_call(world: World) -> None:
+    _each_ends_the_call(world, OTHER_KILLS)
 
 
 def _cleared_call_is_kept(run: Run, way: str, call_id: str, index: int = -1) -> None:

@@ -9,6 +9,17 @@ from airflow_provider_bland.api import endpoints
 from airflow_provider_bland.api.fields import list_query
 from airflow_provider_bland.hooks.bland import BlandHook
 
+HUMAN = "+14155550100"
+VOICEMAIL = "+14155550102"
+NO_ANSWER = "+14155550103"
+ENDLESS = "+14155550154"
+SECRET_KEY = "sk-very-secret-key-of-nobody"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+
+
+def ring(number: str = HUMAN, **arguments: Any) -> str:
+    return str(BlandHook().send_call(number, "Say hello.", **arguments)["call_id"])
+
 
 async def aget_call(call_id: str) -> dict[str, Any]:
     """A call."""

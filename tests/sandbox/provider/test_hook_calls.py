@@ -9,22 +9,23 @@ from typing import Any
 
 import pytest
 import requests
-from async_hook import aget_call, alist_calls_page, astop, stop
+from async_hook import (
+    ENDLESS,
+    HUMAN,
+    NO_ANSWER,
+    SECRET_KEY,
+    UNKNOWN_ID,
+    VOICEMAIL,
+    aget_call,
+    alist_calls_page,
+    astop,
+    ring,
+    stop,
+)
 from helpers import Control, Listener, closed_port, eventually
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.hooks.bland import BlandHook
-
-HUMAN = "+14155550100"
-VOICEMAIL = "+14155550102"
-NO_ANSWER = "+14155550103"
-ENDLESS = "+14155550154"
-SECRET_KEY = "sk-very-secret-key-of-nobody"
-UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
-
-
-def ring(number: str = HUMAN, **arguments: Any) -> str:
-    return str(BlandHook().send_call(number, "Say hello.", **arguments)["call_id"])
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
