@@ -35,7 +35,12 @@ class Killed(BaseException):
 
 @dataclass
 class FakeStore:
-    """A task state store in memory, with the accessor's methods. It outlives tries, as Airflow's does."""
+    """
+    A task state store in memory, with the accessor's methods. It outlives tries, as Airflow's does.
+
+    A test that makes one is about what is kept there: where Airflow has no such store, nothing of ours would use it,
+    and the test is skipped. Those that hold with and without one take ``new_store()``.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
 
