@@ -21,6 +21,16 @@ KILL_SECONDS: Final = 4.0
 KILL_TIMEOUT: Final = (1.5, 2.0)
 
 
+def send_at_once(settings: BlandSettings, request: BlandRequest) -> Any:
+    """One attempt, for ``on_kill``. Connecting is a part of it: nothing a server or a proxy does makes it longer."""
+    transport = SyncTransport(settings)
+    try:
+        until = time.monotonic() + KILL_SECONDS
+        return transport.send(request, max_attempts=1, timeout=KILL_TIMEOUT, until=until)
+    finally:
+        transport.close()
+
+
 class HookBase(BaseHook):
     """
     Looks a connection up and sends requests with it. Nothing is connected or looked up before the first request.
@@ -100,14 +110,8 @@ class HookBase(BaseHook):
         return self.get_conn().send(request, until=self._until, sleep=sleep)
 
     def _send_at_once(self, request: BlandRequest) -> Any:
-        """One attempt, for ``on_kill``."""
-        # Our own may be in the middle of a request that the signal of the kill has interrupted.
-        transport = SyncTransport(self.settings)
-        try:
-            until = time.monotonic() + KILL_SECONDS
-            return transport.send(request, max_attempts=1, timeout=KILL_TIMEOUT, until=until)
-        finally:
-            transport.close()
+        # Our own transport may be in the middle of a request that the signal of the kill has interrupted.
+        return send_at_once(self.settings, request)
 
     async def _asend(self, request: BlandRequest) -> Any:
         # Held here so that it lives as long as this hook, and shared so that a thousand hooks have one.

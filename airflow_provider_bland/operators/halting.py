@@ -13,7 +13,7 @@ from airflow_provider_bland.api.calls import call_id_of, is_finished
 from airflow_provider_bland.api.errors import BlandCallNotLiveError, BlandError, BlandNotFoundError
 from airflow_provider_bland.api.parallel import in_order, newest_first
 from airflow_provider_bland.exceptions import BlandTaskKilledError
-from airflow_provider_bland.hooks.base import KILL_SECONDS, KILL_TIMEOUT
+from airflow_provider_bland.hooks.base import send_at_once
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.sdk import BaseOperator
@@ -21,7 +21,6 @@ from airflow_provider_bland.tasks.states import Standing, StateQuestion, standin
 from airflow_provider_bland.tasks.successor import hang_up_later
 
 if TYPE_CHECKING:
-    from airflow_provider_bland.api.endpoints import BlandRequest
     from airflow_provider_bland.api.settings import BlandSettings
     from airflow_provider_bland.operators.conducting import Conductor
 
@@ -149,9 +148,9 @@ def stop_batches(settings: BlandSettings, batch_ids: list[str]) -> Mapping[str, 
 
     def stop(batch_id: str) -> list[str] | None:
         try:
-            _ask(settings, stop_batch(batch_id))
+            send_at_once(settings, stop_batch(batch_id))
             query = {"batch_id": batch_id, "limit": endpoints.LIST_PAGE_LIMIT}
-            rows = _ask(settings, endpoints.list_calls(query))["calls"]
+            rows = send_at_once(settings, endpoints.list_calls(query))["calls"]
             return [call_id for row in rows if not is_finished(row) and (call_id := call_id_of(row))]
         except BlandNotFoundError:
             return []
@@ -173,10 +172,10 @@ def stop_calls(settings: BlandSettings, call_ids: list[str], queued_only: bool) 
     def stop(call_id: str) -> bool:
         try:
             if queued_only:
-                call = _ask(settings, endpoints.get_call(call_id))
+                call = send_at_once(settings, endpoints.get_call(call_id))
                 if is_finished(call) or call.get("queue_status") not in _QUEUED:
                     return True
-            _ask(settings, endpoints.stop_call(call_id))
+            send_at_once(settings, endpoints.stop_call(call_id))
         except (BlandCallNotLiveError, BlandNotFoundError):
             return True
         except BlandError:
@@ -187,15 +186,3 @@ def stop_calls(settings: BlandSettings, call_ids: list[str], queued_only: bool) 
     for some in newest_first(call_ids):
         done |= in_order(stop, some, min(_AT_ONCE, len(some)), ahead=1)
     return done
-
-
-def _ask(settings: BlandSettings, request: BlandRequest) -> Any:
-    """One attempt, of which connecting is a part: nothing that a server or a proxy does makes it longer."""
-    from airflow_provider_bland.api.transport import SyncTransport
-
-    transport = SyncTransport(settings)
-    try:
-        until = time.monotonic() + KILL_SECONDS
-        return transport.send(request, max_attempts=1, timeout=KILL_TIMEOUT, until=until)
-    finally:
-        transport.close()

@@ -16,6 +16,7 @@ from pytest_mock import MockerFixture
 from airflow_provider_bland.api.errors import BlandAuthError, BlandServerError
 from airflow_provider_bland.api.settings import BlandSettings
 from airflow_provider_bland.exceptions import BlandTaskKilledError
+from airflow_provider_bland.hooks import base
 from airflow_provider_bland.operators import ending, halting
 from airflow_provider_bland.operators.calls import SendCallOperator
 from airflow_provider_bland.operators.halting import HaltsOnKill
@@ -197,7 +198,7 @@ def test_what_a_campaign_asks_at_its_end_does_not_last_and_what_is_left_goes_on_
 ) -> None:
     """A server that trickles: no request of a killed task is longer than the seconds it has."""
     later = mocker.patch.object(halting, "hang_up_later", return_value=True)
-    mocker.patch.object(halting, "KILL_SECONDS", 0.5)
+    mocker.patch.object(base, "KILL_SECONDS", 0.5)
     with EvilServer(lambda exchange: exchange.write(*[b"H"] * 1000, every=0.2)) as server:
         settings = BlandSettings("k", server.url)
         operator = _Halting(task_id="campaign")
