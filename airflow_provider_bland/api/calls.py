@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
 
 from airflow_provider_bland.api.ids import is_usable_id
+from airflow_provider_bland.api.times import parse_timestamp
 
 
 class CallOutcome(StrEnum):
@@ -84,6 +86,12 @@ def is_settled(call: Mapping[str, Any], *, wants_analysis: bool = False) -> bool
     if wants_analysis and outcome_of(call) in (CallOutcome.ANSWERED, CallOutcome.VOICEMAIL):
         return call.get("analysis") is not None
     return True
+
+
+def created_at_of(call: Mapping[str, Any]) -> datetime | None:
+    """When a call was created, in UTC; of details and of list rows, some of which call it ``createdAt``."""
+    found = parse_timestamp(call.get("created_at") or call.get("createdAt"))
+    return found.astimezone(UTC) if found else None
 
 
 def outcome_of(call: Mapping[str, Any]) -> CallOutcome:

@@ -14,7 +14,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from airflow_provider_bland.api.calls import CallOutcome, call_id_of, is_finished, is_settled, outcome_of
+from airflow_provider_bland.api.calls import (
+    CallOutcome,
+    call_id_of,
+    created_at_of,
+    is_finished,
+    is_settled,
+    outcome_of,
+)
 from airflow_provider_bland.api.times import parse_timestamp
 
 SCHEMA_VERSION: Final = 1
@@ -85,12 +92,6 @@ SETTLE_LIMIT: Final = timedelta(minutes=15)
 # What is told by another column, or (transcripts) by the other table.
 _TOLD: Final = frozenset({"c_id", "call_length", "transcripts", "createdAt"})
 _ENOUGH: Final = (1 << 63) - 1
-
-
-def created_at_of(call: Mapping[str, Any]) -> datetime | None:
-    """When a call was created, in UTC; of details and of list rows, some of which call it ``createdAt``."""
-    found = parse_timestamp(call.get("created_at") or call.get("createdAt"))
-    return found.astimezone(UTC) if found else None
 
 
 def is_final(call: Mapping[str, Any], now: datetime) -> bool:

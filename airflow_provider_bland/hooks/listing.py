@@ -7,12 +7,13 @@ from datetime import date, datetime
 from typing import Any
 
 from airflow_provider_bland.api import checks, endpoints
+from airflow_provider_bland.api.calls import created_at_of
 from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import LIST_FILTERS, list_query
 from airflow_provider_bland.api.paging import Page, pages_of
 from airflow_provider_bland.api.slices import slices
-from airflow_provider_bland.api.times import parse_start_time, parse_timestamp
+from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.hooks.base import HookBase
 
 Progress = Callable[[int, int | None], None]
@@ -157,7 +158,7 @@ def _tell(progress: Progress | None, done: int, total: int | None, limit: int | 
 
 
 def _is_after(row: Mapping[str, Any], until: datetime) -> bool:
-    created = parse_timestamp(row.get("created_at") or row.get("createdAt"))
+    created = created_at_of(row)
     return created is not None and created >= until
 
 

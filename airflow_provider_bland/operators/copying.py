@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_provider_bland.api.calls import created_at_of
 from airflow_provider_bland.api.errors import BlandNotFoundError
 from airflow_provider_bland.api.parallel import PerThread
-from airflow_provider_bland.calls.rows import created_at_of
 from airflow_provider_bland.tasks import files
 
 if TYPE_CHECKING:

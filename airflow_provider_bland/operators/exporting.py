@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_bland.api.calls import call_id_of, is_finished
+from airflow_provider_bland.api.calls import call_id_of, created_at_of, is_finished
 from airflow_provider_bland.api.parallel import in_order
 from airflow_provider_bland.api.slices import slices, start_of_day
 from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.calls.redaction import Redaction
-from airflow_provider_bland.calls.rows import call_row, created_at_of, shows_change, telling_part_of, turn_rows
+from airflow_provider_bland.calls.rows import call_row, shows_change, telling_part_of, turn_rows
 from airflow_provider_bland.calls.spans import Span, update_queries
 from airflow_provider_bland.operators.copying import Recordings
 from airflow_provider_bland.tasks.partitions import Part, Partitions, Rows, digest_of

@@ -18,7 +18,7 @@ from airflow_provider_bland.calls.redaction import Redaction
 from airflow_provider_bland.calls.spans import Span
 from airflow_provider_bland.exceptions import BlandTaskKilledError
 from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.tasks.arguments import listed, seconds
+from airflow_provider_bland.tasks.arguments import flag, listed, seconds
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.sdk import BaseOperator
@@ -117,7 +117,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         self.hash_salt = hash_salt
         self.lookback = seconds("lookback", lookback)
         self.give_up_after = seconds("give_up_after", give_up_after)
-        self.recordings = recordings
+        self.recordings = flag("recordings", recordings)
         self.only_call_ids = only_call_ids
         self.concurrency = int(checks.checked("concurrency", checks.number(least=1, most=64, whole=True), concurrency))
         self.bland_conn_id = bland_conn_id
@@ -199,7 +199,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
         """Refuse a template that gave nothing: its default would be another export, or one with everybody in it."""
         self.refuse_unrendered()
         for name in ("start", "end", "filters", "tables", "redact", "only_call_ids"):
-            if name in self.__dict__.get("_gave_nothing", {}):
+            if self.template_that_gave_nothing(name) is not None:
                 raise BlandValidationError(name, "is None.")
 
     def _span(self, context: Context) -> Span:
@@ -238,7 +238,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
     def _wants_recordings(self) -> bool:
         if self.recordings and "recordings" in _names(self.redact):
             raise BlandValidationError("recordings", "cannot be copied and left out (redact) at once.")
-        return bool(self.recordings)
+        return self.recordings
 
     def _only(self) -> list[str]:
         found = [checks.identifier("only_call_ids", call_id) for call_id in _names(self.only_call_ids or ())]

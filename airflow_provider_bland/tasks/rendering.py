@@ -111,10 +111,14 @@ class RendersAsWritten(_Templater):
                 "{{ ti.xcom_pull(...) or '...' }}.",
             )
 
+    def template_that_gave_nothing(self, field: str) -> str | None:
+        """The template of a field, if it rendered to ``None``."""
+        given: Mapping[str, str] = self.__dict__.get("_gave_nothing", {})
+        return given.get(field)
+
     def explained(self, error: BlandValidationError) -> BlandValidationError:
         """The same error; where a template gave nothing for its field, it says so."""
-        given: Mapping[str, str] = self.__dict__.get("_gave_nothing", {})
-        template = given.get(re.split(r"[.[]", error.argument)[0])
+        template = self.template_that_gave_nothing(re.split(r"[.[]", error.argument)[0])
         if template is None:
             return error
         return BlandValidationError(

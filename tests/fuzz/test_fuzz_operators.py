@@ -71,6 +71,7 @@ def test_an_argument_of_an_operator(kind: type[Any], data: st.DataObject) -> Non
         (CallCampaignOperator, "opt_out_to_bland"),
         (CallCampaignOperator, "deferrable"),
         (BlandRequestOperator, "repeatable"),
+        (ExportCallsOperator, "recordings"),
     ],
 )
 @given(value=VALUES)
