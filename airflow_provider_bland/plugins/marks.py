@@ -9,6 +9,7 @@ the call still goes on. Airflow 2.11 tells listeners nothing of marks.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -17,11 +18,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from queue import PriorityQueue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pluggy import HookimplMarker
 
 from airflow_provider_bland.tasks.states import Standing, standing
+
+if TYPE_CHECKING:
+    from airflow_provider_bland.hooks.bland import BlandHook
 
 log = logging.getLogger(__name__)
 hookimpl = HookimplMarker("airflow")
@@ -160,16 +164,18 @@ def look(mark: Mark) -> list[Mark]:
 
     :return: what to look at again: Bland did not answer, or did not stop the call.
     """
-    return [call.mark for call in marked_calls(mark) if not _is_over(call)]
-
-
-def _is_over(call: MarkedCall) -> bool:
-    from airflow_provider_bland.api.calls import is_finished
-    from airflow_provider_bland.api.errors import BlandError
     from airflow_provider_bland.hooks.bland import BlandHook
 
+    # Of a run with a thousand calls, each is asked about over the same line.
+    hook_of = functools.cache(BlandHook)
+    return [call.mark for call in marked_calls(mark) if not _is_over(call, hook_of(call.bland_conn_id))]
+
+
+def _is_over(call: MarkedCall, hook: BlandHook) -> bool:
+    from airflow_provider_bland.api.calls import is_finished
+    from airflow_provider_bland.api.errors import BlandError
+
     what = f"call {call.call_id} of task {call.mark.task_id} in {call.mark.dag_id} {call.mark.run_id}"
-    hook = BlandHook(call.bland_conn_id)
     try:
         if is_finished(hook.get_call(call.call_id)):
             return True
@@ -198,25 +204,21 @@ def marked_calls(mark: Mark) -> Iterable[MarkedCall]:
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
-    from sqlalchemy import select
+    from sqlalchemy import and_, select
 
-    wanted = select(XComModel).where(
-        XComModel.dag_id == mark.dag_id, XComModel.run_id == mark.run_id, XComModel.key == "call_id"
+    names = ("dag_id", "run_id", "task_id", "map_index")
+    same = and_(*(getattr(TaskInstance, name) == getattr(XComModel, name) for name in names))
+    wanted = (
+        select(XComModel, TaskInstance)
+        .join(TaskInstance, same)
+        .where(XComModel.dag_id == mark.dag_id, XComModel.run_id == mark.run_id, XComModel.key == "call_id")
     )
     if mark.task_id is not None:
         wanted = wanted.where(XComModel.task_id == mark.task_id, XComModel.map_index == mark.map_index)
     found = []
     with create_session() as session:
-        for row in session.scalars(wanted).all():
-            ti = session.scalar(
-                select(TaskInstance).where(
-                    TaskInstance.dag_id == row.dag_id,
-                    TaskInstance.run_id == row.run_id,
-                    TaskInstance.task_id == row.task_id,
-                    TaskInstance.map_index == row.map_index,
-                )
-            )
-            if ti is None or standing(ti.state) is not Standing.OVER:
+        for row, ti in session.execute(wanted).all():
+            if standing(ti.state) is not Standing.OVER:
                 continue
             if mark.task_id is None and ti.end_date and datetime.now(UTC) - ti.end_date > timedelta(seconds=_RECENT):
                 continue
