@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+MARGIN: Final = timedelta(minutes=15)
+"""How far Bland's clock and ours may be apart, when calls are looked for by the time at which they were placed."""
 
 
 def now() -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.calls import call_id_of
 from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError, BlandValidationError
 from airflow_provider_bland.api.phone import same_number
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 _LOOK_INTERVAL: Final = 5.0
 # One search may take this long even if there is no patience for a second: the list may have many pages.
 _ONE_SEARCH: Final = 60.0
-# How far Bland's clock and ours may be apart.
-_CLOCK_MARGIN: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,11 @@ class CallFinder:
     def _since(self, record: CallRecord | None) -> datetime:
         """The earliest moment, by Bland's clock, at which this task instance's call may have been created."""
         if record is not None:
-            return datetime.fromtimestamp(record.intent_at, UTC) - _CLOCK_MARGIN
+            return datetime.fromtimestamp(record.intent_at, UTC) - clock.MARGIN
         run = self._context.get("dag_run")
         moments = [getattr(run, name, None) for name in ("start_date", "run_after", "queued_at")]
         moments += [getattr(self._ti, "start_date", None), datetime.now(UTC) - timedelta(days=1)]
-        return min(moment for moment in moments if isinstance(moment, datetime)) - _CLOCK_MARGIN
+        return min(moment for moment in moments if isinstance(moment, datetime)) - clock.MARGIN
 
     def _look_for(self, since: datetime, patience: float, wanted_round: int) -> Search:
         deadline = time.monotonic() + patience

@@ -28,7 +28,6 @@ _BLOCK_SECONDS: Final = 3.0
 _LARGEST_BLOCK: Final = 50
 _FEW: Final = 8
 """Up to so many calls are looked at one by one, rather than through the list."""
-_CLOCK_MARGIN: Final = 900.0
 _LEASE: Final = 30.0
 """
 So long after it was announced may a block be acted upon, in seconds. Whoever takes over from a process that was frozen
@@ -297,7 +296,7 @@ class OneByOne(Dispatch):
             return list(live)
         desk = self._desk
         rung = [desk.plan.under_way[row].record["at"][-1] for row in live.values()]
-        since = datetime.fromtimestamp(min(rung) - _CLOCK_MARGIN, UTC)
+        since = datetime.fromtimestamp(min(rung), UTC) - clock.MARGIN
         unseen, over = set(live), []
         try:
             for row in desk.hook.iter_calls({"start_date": since}):

@@ -42,8 +42,6 @@ LEDGER: Final = "_campaign"
 PROBE: Final = "probe"
 _ROWS_BETWEEN: Final = 2000
 _LONGEST_RUN: Final = timedelta(days=7)
-_CLOCK_MARGIN: Final = timedelta(minutes=15)
-"""How far Bland's clock and ours may be apart."""
 
 
 class Wishes(Protocol):
@@ -226,7 +224,7 @@ class Opening:
         """Before Airflow 3.3 nothing but the ledger says that a campaign has begun; so ask Bland, too."""
         run = self._context.get("dag_run")
         since = getattr(run, "start_date", None) or clock.utcnow() - _LONGEST_RUN
-        call_id = any_call_of(conductor.identity.key, since - _CLOCK_MARGIN, conductor.hook, conductor.many)
+        call_id = any_call_of(conductor.identity.key, since, conductor.hook, conductor.many)
         if call_id is not None:
             raise LedgerBrokenError(
                 f"An earlier try of this task has begun its campaign: call {call_id} is of it. But there is no ledger "

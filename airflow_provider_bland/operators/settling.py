@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.calls import call_id_of
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.times import parse_timestamp
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_bland.hooks.bland import BlandHook
     from airflow_provider_bland.hooks.waves import ManyCalls
 
-# How far Bland's clock and ours may be apart.
-_CLOCK_MARGIN: Final = 900.0
 _HIDDEN: Final = 200
 # Looks at the list, seconds after the ring: a call may appear late.
 _LOOKS: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
@@ -58,7 +57,7 @@ def find(
     found: dict[int, tuple[str, float]] = {}
     hidden: list[str] = []
     tails = {tail(doubt.number) for doubt in doubts.values()}
-    since = datetime.fromtimestamp(min(doubt.at for doubt in doubts.values()) - _CLOCK_MARGIN, UTC)
+    since = datetime.fromtimestamp(min(doubt.at for doubt in doubts.values()), UTC) - clock.MARGIN
     for row in hook.iter_calls({"start_date": since}):
         call_id = call_id_of(row)
         if call_id is None or call_id in known:
@@ -82,7 +81,7 @@ def any_call_of(campaign: str, since: datetime, hook: BlandHook, many: ManyCalls
     :raises BlandError: if the list, or a call in it, cannot be read.
     """
     hidden: list[str] = []
-    for row in hook.iter_calls({"start_date": since}):
+    for row in hook.iter_calls({"start_date": since - clock.MARGIN}):
         call_id = call_id_of(row)
         if call_id is None:
             continue
