@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import threading
-import wave
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from sandbox_client import Client, Receiver, number_of, until
+from sandbox_client import Client, number_of, until
 
 HUMAN = "+14155550100"
 
@@ -124,79 +122,6 @@ def test_numbers_of_the_documentation(client: Client, number: str) -> None:
     assert client.details(client.call(number))["to"] == number
 
 
-def test_analysis_follows_the_schema(client: Client) -> None:
-    schema = {
-        "email_address": "email",
-        "first_name": "string",
-        "last_name": "string",
-        "wants_to_book_appointment": "boolean",
-        "appointment_time": "YYYY-MM-DD HH:MM:SS",
-        "guests": "integer",
-        "rating": "number from 1 to 10",
-        "feedback": "a short text",
-        "mood": "happy, neutral or angry",
-        "nested": {"type": "object", "properties": {"opt_out": {"type": "boolean"}}},
-    }
-    found = client.finished(client.call(HUMAN, analysis_schema=schema))["analysis"]
-    assert set(found) == set(schema)
-    assert found["email_address"] == "maria.lopez@example.com"
-    assert (found["first_name"], found["last_name"]) == ("Maria", "Lopez")
-    assert found["wants_to_book_appointment"] is True
-    assert datetime.strptime(found["appointment_time"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC) > datetime.now(UTC)
-    assert type(found["guests"]) is int
-    assert isinstance(found["rating"], int | float)
-    assert isinstance(found["feedback"], str)
-    assert found["mood"] in ("happy", "neutral", "angry")
-    assert found["nested"] == {"opt_out": False}
-
-
-def test_no_analysis_of_a_call_nobody_answered(client: Client) -> None:
-    call = client.finished(client.call(number_of("no-answer"), analysis_schema={"ok": "boolean"}))
-    assert call["analysis"] is None
-
-
-def test_analyze_answers_by_type(client: Client) -> None:
-    call_id = client.call(HUMAN)
-    client.finished(call_id)
-    questions = [
-        ["Who answered the call?", "human or voicemail"],
-        ["Positive feedback about the product: ", "string"],
-        ["Customer confirmed they were satisfied", "boolean"],
-        ["Customer complained", "boolean"],
-        ["How many items?", "number"],
-        ["Email", "email"],
-    ]
-    reply = client.post(f"/v1/calls/{call_id}/analyze", {"goal": "Understand satisfaction", "questions": questions})
-    assert reply.status_code == 200
-    body = reply.json()
-    assert (body["status"], body["message"]) == ("success", "Successfully analyzed call")
-    assert body["answers"][0] == "human"
-    assert isinstance(body["answers"][1], str)
-    assert body["answers"][2:4] == [True, False]
-    assert isinstance(body["answers"][4], int)
-    assert body["answers"][5] == "maria.lopez@example.com"
-    assert 0.0045 < body["credits_used"] < 0.1
-
-
-def test_analyze_says_null_when_it_cannot_know(client: Client) -> None:
-    call_id = client.call(number_of("no-answer"))
-    client.finished(call_id)
-    body = {"goal": "x", "questions": [["Were they happy?", "boolean"], ["Who answered?", "human or voicemail"]]}
-    assert client.post(f"/v1/calls/{call_id}/analyze", body).json()["answers"] == [None, None]
-    voicemail_id = client.call(number_of("voicemail"))
-    client.finished(voicemail_id)
-    assert client.post(f"/v1/calls/{voicemail_id}/analyze", body).json()["answers"] == [None, "voicemail"]
-
-
-@pytest.mark.parametrize(
-    "body", [None, {}, {"goal": "x"}, {"goal": "x", "questions": ["x"]}, {"goal": 1, "questions": [["a", "b"]]}]
-)
-def test_analyze_checks_its_parameters(client: Client, body: object) -> None:
-    reply = client.post(f"/v1/calls/{client.call(HUMAN)}/analyze", body)
-    assert reply.status_code == 400
-    assert reply.json()["status"] == "error"
-
-
 def test_unknown_call(client: Client) -> None:
     expected = {"data": None, "errors": [{"error": "CALL_NOT_FOUND", "message": "Call not found"}]}
     for method, path in (
@@ -206,56 +131,6 @@ def test_unknown_call(client: Client) -> None:
     ):
         reply = client.request(method, path)
         assert (reply.status_code, reply.json()) == (404, expected)
-
-
-def test_stop_before_the_phone_rings(client: Client) -> None:
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d %H:%M:%S +00:00")
-    call_id = client.call(HUMAN, start_time=tomorrow)
-    until(lambda: client.details(call_id)["queue_status"] == "queued")
-    reply = client.post(f"/v1/calls/{call_id}/stop")
-    assert (reply.status_code, reply.json()) == (200, {"status": "success", "message": "Call ended successfully."})
-    call = client.details(call_id)
-    assert (call["completed"], call["status"], call["queue_status"]) == (True, "canceled", "complete")
-    assert client.rings(HUMAN) == 0
-    again = client.post(f"/v1/calls/{call_id}/stop")
-    assert (again.status_code, again.json()) == (
-        400,
-        {"status": "error", "message": "SID not found for the given c_id."},
-    )
-
-
-def test_stop_while_connected(client: Client) -> None:
-    call_id = client.call(number_of("endless"))
-    until(lambda: client.details(call_id)["started_at"])
-    assert client.post(f"/v1/calls/{call_id}/stop").status_code == 200
-    call = client.details(call_id)
-    assert (call["completed"], call["status"], call["call_ended_by"]) == (True, "completed", "ASSISTANT")
-    assert client.rings(call["to"]) == 1
-
-
-def test_stop_of_an_unknown_call(client: Client) -> None:
-    client.settings(stop_error_status=404)
-    reply = client.post("/v1/calls/nope/stop")
-    assert (reply.status_code, reply.json()["message"]) == (404, "SID not found for the given c_id.")
-
-
-def test_stop_all_and_active(client: Client) -> None:
-    client.settings(speed=0.1)
-    ids = {client.call(f"+1212555{last:04}") for last in range(3)}
-    assert client.get("/v1/calls/active").status_code == 400
-    active = client.request("GET", "/v1/calls/active", headers={"x-bland-org-id": "org"}).json()
-    assert active["errors"] is None
-    assert {row["call_id"] for row in active["data"]} == ids
-    assert {(row["status"], row["international"], row["start_time"]) for row in active["data"]} == {
-        ("QUEUED", "false", "")
-    }
-    assert all(row["timestamp"].isdigit() for row in active["data"])
-    assert client.post("/v1/calls/active/stop").json() == {
-        "status": "success",
-        "message": "Stopping active calls. This may take some time...",
-        "num_calls": 3,
-    }
-    assert client.request("GET", "/v1/calls/active", headers={"x-bland-org-id": "org"}).json()["data"] == []
 
 
 def test_past_start_time_dials_now_and_future_waits(client: Client) -> None:
@@ -313,29 +188,6 @@ def test_external_id_and_strange_words(client: Client) -> None:
     assert client.rows()[0]["external_id"] == "order-7"
 
 
-def test_corrected_transcript_and_events(client: Client) -> None:
-    call_id = client.call(HUMAN)
-    client.finished(call_id)
-    body = client.get(f"/v1/calls/{call_id}/correct").json()
-    assert body["status"] == "success"
-    assert {item["speaker_label"] for item in body["corrected"]} == {"user", "assistant"}
-    assert all(item["start"] <= item["end"] for item in body["corrected"])
-    events = client.get(f"/v1/event_stream/{call_id}").json()
-    assert [event["level"] for event in events] == ["queue", "call", "call"]
-
-
-def test_recordings(client: Client) -> None:
-    call_id = client.call(HUMAN)
-    client.finished(call_id)
-    reply = client.get(f"/v1/recordings/{call_id}")
-    assert reply.status_code == 404
-    assert reply.json()["errors"][0]["error"] == "CALL_RECORDING_NOT_FOUND"
-    assert client.get(f"/v1/calls/{call_id}/recording").json()["status"] == "error"
-    recorded = client.call(number_of("human-long"), record="true")
-    client.finished(recorded)
-    assert client.get(f"/v1/calls/{recorded}/recording").json()["url"].endswith(f"/v1/recordings/{recorded}")
-
-
 def test_transfer(client: Client) -> None:
     number = number_of("endless")
     call_id = client.call(number)
@@ -389,115 +241,3 @@ def test_many_clients_at_once_get_calls_of_their_own(client: Client) -> None:
     created = [row["created_at"] for row in client.rows()]
     assert created == sorted(created, reverse=True)
     assert len(set(created)) == 20
-
-
-def test_a_transcript_grows(client: Client) -> None:
-    client.settings(speed=1)
-    call_id = client.call(HUMAN, task="You are Anna. Ask {{name}}.", request_data={"name": "Ada"})
-    found = []
-    for _ in range(18):
-        client.post("/sandbox/clock", {"advance": 2})
-        call = client.details(call_id)
-        found.append([line["text"] for line in call["transcripts"]])
-        assert call["completed"] is (call["end_at"] is not None)
-        assert client.rows()[0]["call_length"] == call["call_length"]
-        if not call["completed"]:
-            assert call["call_length"] == 0
-    assert found[0] == []
-    assert len({len(each) for each in found}) > 5
-    whole = found[-1]
-    for each in found:
-        assert each == whole[: len(each)]
-
-
-def test_an_endless_transcript_grows_too(client: Client) -> None:
-    client.settings(speed=1)
-    call_id = client.call(number_of("endless"))
-    lengths = []
-    for _ in range(5):
-        client.post("/sandbox/clock", {"advance": 60})
-        lengths.append(len(client.details(call_id)["transcripts"]))
-    assert lengths == sorted(set(lengths))
-
-
-def test_a_scheduled_call_that_is_stopped_costs_nothing(client: Client) -> None:
-    call_id = client.call(HUMAN, start_time="2099-01-01 12:00:00")
-    client.post(f"/v1/calls/{call_id}/stop")
-    call = client.finished(call_id)
-    assert (call["status"], call["price"]) == ("canceled", 0)
-    assert client.get("/v1/me").json()["billing"]["current_balance"] == 1000
-    rung = client.finished(client.call(number_of("canceled")))
-    assert (rung["status"], rung["price"]) == ("canceled", 0.015)
-
-
-def test_a_deleted_call_is_gone(client: Client, receiver: Receiver) -> None:
-    client.settings(speed=1)
-    call_id = client.call(HUMAN, webhook=receiver.url)
-    client.post("/sandbox/clock", {"advance": 5})
-    reply = client.request("DELETE", f"/v1/calls/{call_id}", json={"delete_recording": True})
-    assert (reply.status_code, reply.content) == (204, b"")
-    assert client.get(f"/v1/calls/{call_id}").status_code == 404
-    assert client.rows() == []
-    assert client.server.sandbox.live_calls() == []
-    assert client.request("DELETE", f"/v1/calls/{call_id}").json()["errors"][0]["error"] == "CALL_NOT_FOUND"
-
-
-def test_events_of_a_call(client: Client) -> None:
-    call_id = client.call(HUMAN)
-    client.finished(call_id)
-    events = client.get(f"/v1/event_stream/{call_id}").json()
-    assert [event["message"] for event in events] == ["Call enqueued", "Call connected", "Call ended: completed"]
-    assert client.get(f"/v1/calls/{call_id}/events").json() == events
-    assert client.get("/v1/calls/nope/events").status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("headers", "kind", "start"),
-    [
-        ({}, "audio/wav", b"RIFF"),
-        ({"accept": "*/*"}, "audio/wav", b"RIFF"),
-        ({"content-type": "audio/mpeg"}, "audio/mpeg", b"\xff\xf3"),
-        ({"content-type": "audio/wav", "accept": "audio/mpeg"}, "audio/wav", b"RIFF"),
-        ({"accept": "audio/mpeg"}, "audio/mpeg", b"\xff\xf3"),
-        ({"accept": "audio/wav;q=0.5, audio/mpeg"}, "audio/mpeg", b"\xff\xf3"),
-        ({"accept": "audio/wav, audio/mpeg;q=0.9"}, "audio/wav", b"RIFF"),
-        ({"accept": "application/json, audio/*"}, "audio/wav", b"RIFF"),
-        ({"accept": "audio/mpeg;q=nonsense, audio/wav"}, "audio/wav", b"RIFF"),
-    ],
-    ids=str,
-)
-def test_recordings_come_as_they_are_asked_for(
-    client: Client, headers: dict[str, str], kind: str, start: bytes
-) -> None:
-    call_id = client.call(HUMAN, record=True)
-    client.finished(call_id)
-    reply = client.request("GET", f"/v1/recordings/{call_id}", headers=headers)
-    assert reply.headers["content-type"] == kind
-    assert reply.content.startswith(start)
-    older = client.request("GET", f"/v1/calls/{call_id}/recording", headers=headers)
-    if any("audio" in value for value in headers.values()):
-        assert (older.headers["content-type"], older.content) == (kind, reply.content)
-    else:
-        assert older.json()["status"] == "success"
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-def test_recordings_last_as_long_as_the_call(client: Client, channels: int) -> None:
-    call_id = client.call(HUMAN, record=True)
-    client.finished(call_id)
-    params = {"RequestedChannels": str(channels)} if channels == 2 else {}
-    reply = client.request("GET", f"/v1/recordings/{call_id}", params=params)
-    with wave.open(io.BytesIO(reply.content)) as sound:
-        assert (sound.getnchannels(), sound.getsampwidth()) == (channels, 2)
-        assert sound.getnframes() / sound.getframerate() == 30
-        frames = sound.readframes(sound.getnframes())
-    assert len(set(frames)) > 1  # somebody is heard
-    if channels == 2:
-        left, right = ([frames[place : place + 2] for place in range(side, len(frames), 4)] for side in (0, 2))
-        assert left != right
-        assert not any(a != b"\0\0" and b != b"\0\0" for a, b in zip(left, right, strict=True))
-    reply = client.request("GET", f"/v1/recordings/{call_id}", params=params, headers={"accept": "audio/mpeg"})
-    frame = reply.content[:144]
-    assert frame[3] == (0xC0 if channels == 1 else 0x00)
-    assert reply.content == frame * (len(reply.content) // 144)
-    assert len(reply.content) // 144 * 576 / 16000 == pytest.approx(30, abs=0.04)

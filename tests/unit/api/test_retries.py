@@ -23,7 +23,6 @@ from airflow_provider_bland.api.retries import (
     Raise,
     Retry,
     Return,
-    backoff,
     decide,
 )
 
@@ -310,54 +309,6 @@ def test_no_request_is_made_more_than_four_times(outcome: Reply | Failure, jitte
         assert waited <= MAX_RATE_LIMIT_WAIT
 
 
-@given(st.integers(1, 50), st.floats(0, 1))
-def test_backoff_is_from_half_a_second_to_twenty(attempt: int, jitter: float) -> None:
-    assert 0.5 <= backoff(attempt, jitter) <= 20.0
-
-
-@given(st.integers(1, 20), st.floats(0, 1), st.floats(0, 1))
-def test_backoff_grows_with_attempts_and_jitter(attempt: int, less: float, more: float) -> None:
-    less, more = sorted((less, more))
-    assert backoff(attempt, less) <= backoff(attempt, more) <= backoff(attempt + 1, more)
-
-
-def test_jitter_is_full() -> None:
-    for attempt in range(1, MAX_ATTEMPTS):
-        assert backoff(attempt, 0.0) == 0.5
-        assert backoff(attempt, 1.0) == 0.5 * 2**attempt
-    assert backoff(30, 1.0) == 20.0
-
-
-def limited(message: str = "Rate limit exceeded", retry_after: str | None = None) -> Reply:
-    headers = {} if retry_after is None else {"retry-after": retry_after}
-    return Reply(429, {"status": "error", "message": message}, headers)
-
-
-@pytest.mark.parametrize("request_", [READ, PLACE], ids=str)
-@pytest.mark.parametrize("seconds", [0, 1, 30, 119.5, 120])
-def test_a_passing_429_waits_as_long_as_bland_says(request_: BlandRequest, seconds: float) -> None:
-    decision = decide(request_, limited(retry_after=str(seconds)), 1, 0.5)
-    assert isinstance(decision, Retry)
-    assert decision.delay == seconds
-
-
-@pytest.mark.parametrize(("retry_after", "waited"), [("120.5", 0.0), ("3600", 0.0), ("60", 61.0), ("1", 119.5)])
-def test_nobody_waits_more_than_two_minutes_for_a_429(retry_after: str, waited: float) -> None:
-    decision = decide(PLACE, limited(retry_after=retry_after), 1, 0.5, waited=waited)
-    assert isinstance(decision, Raise)
-    assert isinstance(decision.error, errors.BlandRateLimitError)
-    assert decision.error.retry_after
-    assert not decision.error.permanent
-
-
-@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("attempt", [1, 2, 3])
-def test_the_same_number_is_tried_again_after_ten_seconds(attempt: int, jitter: float) -> None:
-    decision = decide(PLACE, limited("Calls can only be sent every 10 seconds to the same number."), attempt, jitter)
-    assert isinstance(decision, Retry)
-    assert 10.0 <= decision.delay <= 11.0
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 502])
 def test_what_a_proxy_says_is_not_blamed_on_the_key(status: int) -> None:
     for request in EVERY:
@@ -381,12 +332,6 @@ def test_a_page_has_as_many_rows_as_were_asked_for_and_all_are_rows() -> None:
     request = endpoints.list_calls({"limit": 3})
     decision = decide(request, Reply(200, {"calls": [{"call_id": "c-1"}, 5, None, *[{}] * 1000], "count": 1}), 1, 0.5)
     assert decision == Return({"calls": [{"call_id": "c-1"}, {}, {}], "count": 1})
-
-
-def test_nobody_waits_longer_than_the_caller_can() -> None:
-    assert isinstance(decide(READ, NOT_SENT, 1, 0.5, time_left=0.5), Raise)
-    assert isinstance(decide(READ, NOT_SENT, 1, 0.5, time_left=1.0), Retry)
-    assert isinstance(decide(PLACE, limited(retry_after="30"), 1, 0.5, time_left=29), Raise)
 
 
 def test_an_error_of_twenty_thousand_messages_is_short() -> None:
