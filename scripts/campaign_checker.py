@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from campaign_world import NO_ZONE, PEOPLE, TOLL_FREE, UNREADABLE, Call, Story, Wanted
+from campaign_story import NO_ZONE, PEOPLE, TOLL_FREE, UNREADABLE, Call, Story, Wanted
 
 # Moments are sums of floats.
 EPS = 1e-3
