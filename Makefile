@@ -21,12 +21,12 @@ LIGHT := $(wildcard tests/unit tests/sandbox tests/hostile tests/fuzz)
 HEAVY := $(filter-out $(LIGHT) tests/__pycache__ tests/versions,$(patsubst %/,%,$(wildcard tests/*/)))
 SIDE_BY_SIDE := -n 4 --dist loadfile
 
-.PHONY: help demo demo-campaign up test lint unit fuzz matrix chaos standalone distributed distributed-bench rules export-bench bench constraints areas clean
+.PHONY: help demo demo-campaign up test lint unit fuzz matrix chaos standalone distributed distributed-bench rules export-bench campaign-bench bench constraints areas clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-		printf '  %-13s %s\n' "$$target" "$$text"; done
+		printf '  %-17s %s\n' "$$target" "$$text"; done
 
 demo: $(VENV)/.demo ## Watch one DAG phone a virtual customer and act on what was said (nobody is dialled)
 	@$(PY) scripts/demo.py
@@ -49,6 +49,9 @@ lint: $(VENV)/.dev ## Style and types
 
 unit: $(VENV)/.dev ## The tests that need no Airflow processes (seconds)
 	@$(PY) -m pytest $(SIDE_BY_SIDE) -m 'not airflow' $(LIGHT)
+
+# They have a target each.
+LONG_BENCHMARKS := $(addprefix benchmarks/,triggerers.py export.py dispatched.py)
 
 # How many inputs each property gets, and which.
 MANY ?= 2000
@@ -80,8 +83,11 @@ rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute f
 export-bench: $(VENV)/.bench ## A hundred thousand calls to files, beside requests with pandas and dlt (half an hour)
 	@$(PY) benchmarks/export.py
 
+campaign-bench: $(VENV)/.dev ## Ten thousand people rung in a real Airflow: a campaign, mapped tasks, a loop (half an hour)
+	@$(PY) benchmarks/dispatched.py
+
 bench: $(VENV)/.dev ## Measure what waiting and importing cost, side by side with others
-	@for script in $(filter-out benchmarks/triggerers.py benchmarks/export.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@for script in $(filter-out $(LONG_BENCHMARKS),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 constraints: ## Write constraints.txt anew, from what pip picks today (PYTHONS=... names the interpreters)
 	@$(or $(PYTHON),python3) scripts/make_constraints.py $(PYTHONS)

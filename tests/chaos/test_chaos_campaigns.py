@@ -239,3 +239,22 @@ def test_a_key_that_is_revoked_midway_stops_and_a_clear_goes_on(start: Start, wo
     run.clear()
     run.finished("success")
     run.prove_campaign("F. the key is revoked midway, restored, and the task cleared")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("way", ["deferred", "sync"])
+def test_a_key_that_is_revoked_while_a_batch_runs_costs_nobody_his_call(start: Start, world: World, way: str) -> None:
+    people_talk(world, 9e4)
+    run = start("batches", way, numbers(6))
+    run.wait_for_rings(6)
+    world.sandbox.request("POST", "/sandbox/keys", json={"revoke": True})
+    assert run.finished("failed")["try_number"] == 1
+    # Nothing can be found out about them now, and the table says so.
+    assert run.buckets() == {"unsettled": 6}
+    world.sandbox.request("POST", "/sandbox/keys", json={"revoke": False})
+    run.clear()
+    run.wait("running", "deferred", try_number=2)
+    run.end_calls()
+    run.finished("success")
+    assert run.buckets() == {"answered": 6}
+    run.prove_campaign("F. the key is revoked while a batch runs, restored, and the task cleared")

@@ -83,3 +83,38 @@ def test_a_pace_finer_than_microseconds_neither_hangs_nor_holds_anybody_back():
         plan.add(Recipient(row, str(row), f"+1415555{row:04}", ("America/New_York",)))
     plan.planned()
     assert [ring.recipient.row for ring in decide(plan, now).ring] == list(range(50))
+
+
+def bytes_per_wake(rows: int, wakes: int = 60) -> tuple[float, float]:
+    """What a wake reads and writes on average, while everybody rung does not answer and is to be rung again."""
+    rules = Rules(
+        CallingHours.always(), START, START + timedelta(days=60), max_attempts=3,
+        redial={"no-answer": timedelta(hours=1)}, contact_limits=[ContactLimit(3, 1)], budget=Budget(calls=10**6),
+        pacing=Pacing(50, 2, None, None),
+    )  # fmt: skip
+    stored = Stored()
+    plan, zones = Plan(rules, stored), (("America/New_York",), ("America/Chicago",), ("Europe/London",))
+    for row in range(rows):
+        assert plan.add(Recipient(row, str(row), f"+1212{row:07}", zones[row % 3])) is None
+    plan.planned()
+    head, now, read, written = stored.store(plan), START, 0, 0
+    for _ in range(wakes):
+        stored.loaded.clear()
+        before = len(stored.pages)
+        plan = Plan.load(rules, json.loads(head), stored)
+        for row in list(plan.under_way):
+            plan.ended(row, now, CallOutcome.NO_ANSWER, price=0.0, seconds=30)
+        for ring in decide(plan, now).ring:
+            plan.placed(ring.recipient.row, ring.at)
+        read += len(head)
+        head = stored.store(plan)
+        read += sum(len(stored.pages[page]) for page in stored.loaded)
+        written += len(head) + sum(len(page) for page in list(stored.pages.values())[before:])
+        now += timedelta(minutes=2)
+    return read / wakes, written / wakes
+
+
+def test_what_a_wake_reads_and_writes_does_not_grow_with_the_campaign():
+    small, large = bytes_per_wake(4000), bytes_per_wake(40_000)
+    for few, many in zip(small, large, strict=True):
+        assert many < 1.3 * few, (small, large)
