@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from unittest import mock
 
 import pytest
 import requests
@@ -26,7 +28,8 @@ except ImportError:  # Airflow 2.11
     from airflow.exceptions import AirflowRescheduleException
 
 T = TypeVar("T")
-HAS_STORE = find_spec("airflow.sdk") is not None and hasattr(import_module("airflow.sdk"), "NEVER_EXPIRE")
+AIRFLOW_2 = find_spec("airflow.sdk") is None
+HAS_STORE = not AIRFLOW_2 and hasattr(import_module("airflow.sdk"), "NEVER_EXPIRE")
 
 
 class Killed(BaseException):
@@ -87,6 +90,17 @@ class FakeTi:
         return self.first_reschedule
 
 
+def _rescheduled(ti: FakeTi) -> AbstractContextManager[Any]:
+    """Tell a sensor since when it waits: 3 asks the task instance, 2.11 its database."""
+    if not AIRFLOW_2:
+        return nullcontext()
+
+    def first_reschedule(**_: Any) -> datetime | None:
+        return ti.first_reschedule
+
+    return mock.patch("airflow.sensors.base._orig_start_date", first_reschedule)
+
+
 @dataclass
 class Task:
     """
@@ -109,6 +123,11 @@ class Task:
     def __post_init__(self) -> None:
         self.max_tries = self.retries
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What the task state store holds; a test that looks is about that, and skipped where there is none."""
+        return (self.store or FakeStore()).values
+
     def clear(self) -> None:
         """As a user does: the next execution is another try, and more of them are allowed."""
         self.max_tries = self.try_number + self.retries
@@ -123,6 +142,10 @@ class Task:
         if self.store is not None:
             context["task_state_store"] = self.store
         call: Callable[[], Any] = lambda: self.make().execute(context)  # noqa: E731
+        with _rescheduled(ti):
+            return self._until_done(call, ti, context)
+
+    def _until_done(self, call: Callable[[], Any], ti: FakeTi, context: dict[str, Any]) -> Any:
         while True:
             try:
                 return call()

@@ -101,8 +101,7 @@ def test_a_wait_for_the_opening_is_one_trigger_that_only_sleeps(bland: Control) 
     assert deferred.timeout is None
     opens = datetime.fromtimestamp(deferred.trigger.until, UTC)
     assert opens == CLOSED.next_opening(datetime.now(UTC), "America/Los_Angeles")
-    assert ring.store is not None
-    assert ring.store.values == {}
+    assert ring.store is None or ring.store.values == {}
     assert bland.counts() == {}
 
 

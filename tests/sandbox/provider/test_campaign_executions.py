@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 from campaign_helpers import buckets_of, campaign, people, rows_of
-from helpers import Control, Task, TimeMachine
+from helpers import Control, FakeStore, Task, TimeMachine
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.campaigns import ContactLimit
@@ -100,6 +100,11 @@ def test_a_cleared_campaign_that_had_finished_returns_its_result(bland: Control,
     ]
 
 
+def path_of(url: str) -> str:
+    """The path of a file in memory: universal_pathlib before 0.3 writes a third slash."""
+    return url.removeprefix("memory://").removeprefix("/")
+
+
 @pytest.mark.parametrize("store", [True, False], ids=["3.3", "2.11"])
 def test_another_campaign_is_begun_on_demand_over_the_same_limits(
     bland: Control, machine: TimeMachine, store: bool
@@ -116,19 +121,19 @@ def test_another_campaign_is_begun_on_demand_over_the_same_limits(
     )
     assert task.run()["buckets"] == {"answered": 1, "no-answer": 1}
     # A retry is no clear.
-    assert task.run()["results"] == f"memory://{folder}/results.jsonl"
+    assert path_of(task.run()["results"]) == f"{folder}/results.jsonl"
     for round_ in (1, 2):
         machine.skip(3600)
         task.clear()
         result = task.run()
-        assert result["results"] == f"memory://{folder}/again-{round_}/results.jsonl"
+        assert path_of(result["results"]) == f"{folder}/again-{round_}/results.jsonl"
     assert result["buckets"] == {"contact_limit": 2}
     assert set(bland.rung().values()) == {2}
 
 
 def test_a_path_that_leads_elsewhere_on_another_try_fails_closed(bland: Control, machine: TimeMachine) -> None:
     paths = iter(["executions/one", "executions/two"])
-    task = Task(lambda: campaign(next(paths), recipients=people(HUMAN)), retries=1)
+    task = Task(lambda: campaign(next(paths), recipients=people(HUMAN)), retries=1, store=FakeStore())
     task.run()
     with pytest.raises(BlandValidationError, match="has begun its campaign in memory://executions/one"):
         task.run()
@@ -136,7 +141,7 @@ def test_a_path_that_leads_elsewhere_on_another_try_fails_closed(bland: Control,
 
 
 def test_a_ledger_that_is_gone_fails_closed(bland: Control, machine: TimeMachine) -> None:
-    task = Task(lambda: campaign("executions/gone", recipients=people(HUMAN)), retries=1)
+    task = Task(lambda: campaign("executions/gone", recipients=people(HUMAN)), retries=1, store=FakeStore())
     task.run()
     fsspec.filesystem("memory").rm("/executions/gone", recursive=True)
     with pytest.raises(LedgerBrokenError, match="delete 'bland_campaign' from the task's state store"):

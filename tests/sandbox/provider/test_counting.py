@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from helpers import Control, Killed, Task
+from helpers import HAS_STORE, Control, Killed, Task
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.exceptions import BlandCallTimeoutError, BlandRedialError
@@ -69,7 +69,8 @@ def test_a_call_of_a_worker_that_was_lost_is_counted_once(bland: Control, counte
         ring.run()
     mocker.patch.object(BlandHook, "post_call", real)
     ring.run()
-    assert counted == {"placed": 1, "finished.answered": 1}
+    # Without a store, nothing tells whether the try that placed it lived to count it: rather too few than too many.
+    assert counted == {**({"placed": 1} if HAS_STORE else {}), "finished.answered": 1}
 
 
 def test_each_redial_is_a_call(bland: Control, counted: Counter[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from evil import Front, Proxy, reply
-from helpers import Control, Task
+from helpers import HAS_STORE, Control, Task, eventually
 
 from airflow_provider_bland.api.errors import BlandConnectionError
 from airflow_provider_bland.exceptions import BlandUnsettledCallError
@@ -75,7 +75,9 @@ def test_three_tries_ring_once_even_if_the_list_lags(
         for _ in range(3):
             with pytest.raises(BlandUnsettledCallError):
                 task.run()
-    assert bland.rings(HUMAN) == 1
+    assert bland.counts()["POST /v1/calls"] == 1
+    # A phone rings a moment after the reply, which here is all the time that three tries take.
+    assert eventually(lambda: bland.rings(HUMAN)) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,5 +100,10 @@ def test_a_try_that_could_send_nothing_leaves_the_next_one_free(
         with pytest.raises(BlandConnectionError, match="Nothing was sent"):
             task.run()
     through(bland.url)
-    assert task.run()["outcome"] == "answered"
-    assert bland.rings(HUMAN) == 1
+    if HAS_STORE:
+        assert task.run()["outcome"] == "answered"
+    else:
+        # Nothing tells the next try that the one before had come to nothing: it asks a person.
+        with pytest.raises(BlandUnsettledCallError, match="Nobody was rung again"):
+            task.run()
+    assert bland.rings(HUMAN) == HAS_STORE

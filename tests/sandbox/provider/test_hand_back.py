@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from evil_bland import EvilBland, until
-from helpers import Control, FakeTi, Task, closed_port
+from helpers import Control, FakeStore, FakeTi, Task, closed_port
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.exceptions import BlandCallTimeoutError, BlandTaskError
@@ -125,7 +125,7 @@ def test_the_error_at_the_deadline_says_since_when_bland_was_not_reached(bland: 
 
 
 def test_a_call_that_we_have_stopped_is_no_success_on_a_later_try(bland: Control) -> None:
-    task = Task(lambda: operator(ENDLESS, timeout=1.0, deferrable=False), retries=2)
+    task = Task(lambda: operator(ENDLESS, timeout=1.0, deferrable=False), retries=2, store=FakeStore())
     for _ in range(2):
         with pytest.raises(BlandCallTimeoutError):
             task.run()
