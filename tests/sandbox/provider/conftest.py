@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from export_helpers import Past, Runs
 from helpers import AIRFLOW_2, Control
 
 
@@ -33,6 +35,18 @@ def bland_connection(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[
 def bland(sandbox: Any, bland_connection: Callable[..., None]) -> Control:
     """The sandbox, fresh, with the connection ``bland_default`` leading to it."""
     return Control(sandbox.url)
+
+
+@pytest.fixture
+def past(bland: Control) -> Past:
+    """Calls of earlier hours, at the sandbox."""
+    return Past(bland)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Callable[..., Runs]:
+    """Runs of an export onto a local disk, with arguments of one's own."""
+    return lambda **arguments: Runs(tmp_path / "export", **arguments)
 
 
 @pytest.fixture

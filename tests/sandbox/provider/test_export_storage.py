@@ -25,11 +25,6 @@ HUMAN = "+14155550100"
 FORMATS = ("jsonl", "csv", "parquet")
 
 
-@pytest.fixture
-def past(bland: Control) -> Past:
-    return Past(bland)
-
-
 # --- a warehouse ------------------------------------------------------------------------------------------------------
 
 KINDS = {

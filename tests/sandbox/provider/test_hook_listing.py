@@ -16,11 +16,6 @@ LIST = "GET /v1/calls"
 DETAILS = "GET /v1/calls/{call_id}"
 
 
-@pytest.fixture
-def past(bland: Control) -> Past:
-    return Past(bland)
-
-
 def ids(rows: Any) -> list[str]:
     return [row["call_id"] for row in rows]
 
