@@ -55,11 +55,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if report is None or not report.lines:
         return
     terminalreporter.section("one intent, one ring")
-    terminalreporter.line("rings: expected | counted | what was done")
+    terminalreporter.line("rings: expected | counted | hang-ups: expected | counted | what was done")
     for line in report.lines:
         note = f" ({line.note})" if line.note else ""
+        hang_ups = line.hang_ups or ("-", "-")
         terminalreporter.line(
-            f"{line.expected:>15} | {line.counted:>7} | {'' if line.good else 'WRONG: '}{line.what}{note}"
+            f"{line.expected:>15} | {line.counted:>7} | {hang_ups[0]:>18} | {hang_ups[1]:>7} | "
+            f"{'' if line.good else 'WRONG: '}{line.what}{note}"
         )
     wrong = sum(not line.good for line in report.lines)
     terminalreporter.line(f"{len(report.lines)} scenarios, {wrong} of them wrong.")

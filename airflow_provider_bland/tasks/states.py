@@ -36,6 +36,7 @@ _GOES_ON: Final = frozenset(
     }
 )
 _ASK_AGAIN: Final = 2.0
+_FIRST_AFTER: Final = 1.0
 
 
 class Standing(StrEnum):
@@ -136,6 +137,31 @@ async def astanding_of(task_instance: Any, seconds: float) -> Standing:
                 await asyncio.sleep(_ASK_AGAIN)
     except TimeoutError:
         return Standing.UNKNOWN
+
+
+_first: set[asyncio.Task[None]] = set()
+"""The first question of this process, while it is put and ever after."""
+
+
+def first_question(task_instance: Any) -> None:
+    """
+    Ask Airflow something once in this triggerer's life, in the background, so that later questions are answered fast.
+
+    Airflow loads its whole execution API into the triggerer for the first question, which takes several seconds.
+
+    :param task_instance: a trigger's; with ``None`` nothing is asked.
+    """
+    if task_instance is not None and not _first:
+        _first.add(asyncio.create_task(_ask_first(task_instance)))
+
+
+async def _ask_first(task_instance: Any) -> None:
+    # The trigger's own first steps come first: questions are answered one by one.
+    await asyncio.sleep(_FIRST_AFTER)
+    try:
+        await ask_airflow(lambda: state_of(task_instance))
+    except Exception:
+        log.debug("Airflow did not answer this triggerer's first question.", exc_info=True)
 
 
 class StateQuestion:

@@ -83,6 +83,7 @@ class CallCompletionTrigger(KillGuard):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event that ends the wait."""
+        self._expect_kills()
         try:
             event = await self._wait()
         except asyncio.CancelledError:

@@ -87,6 +87,7 @@ class CampaignTrigger(KillGuard):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event that ends the wait: ``{"campaign", "over": [ids of calls that have ended]}``."""
+        self._expect_kills()
         try:
             await self._wait()
         except asyncio.CancelledError:

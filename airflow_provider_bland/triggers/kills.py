@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_bland.tasks.states import Standing, astanding_of
+from airflow_provider_bland.tasks.states import Standing, astanding_of, first_question
 
 # A triggerer that has just lost its triggers to another one is busy, or its database is: then the answer takes a while.
 _STATE_SECONDS: Final = 120.0
@@ -34,6 +34,15 @@ class KillGuard(BaseTrigger):
     @abstractmethod
     async def _stop(self) -> None:
         """Stop what is waited for; raises nothing."""
+
+    def _expect_kills(self) -> None:
+        """
+        To be called when ``run`` begins: let the one question that a kill asks be answered at once when it comes.
+
+        A triggerer's first question to Airflow takes it seconds, in which a callee would still be on the line.
+        """
+        if hasattr(BaseTrigger, "on_kill") and self._stops_on_kill:
+            first_question(getattr(self, "task_instance", None))
 
     async def on_kill(self) -> None:
         """

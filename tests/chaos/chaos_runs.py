@@ -39,16 +39,21 @@ class Line:
     expected: int
     counted: int
     note: str = ""
+    hang_ups: tuple[int, int] | None = None
+    """Of how many calls we hung up: expected, counted."""
 
     @property
     def good(self) -> bool:
-        """Whether as many phones rang as should."""
-        return self.expected == self.counted
+        """Whether as many phones rang as should, and as many were hung up on."""
+        return self.expected == self.counted and (self.hang_ups is None or self.hang_ups[0] == self.hang_ups[1])
 
     def __str__(self) -> str:
         verdict = "ok   " if self.good else "WRONG"
         note = f"; {self.note}" if self.note else ""
-        return f"{verdict} rings expected {self.expected}, counted {self.counted}: {self.what}{note}"
+        told = f"rings expected {self.expected}, counted {self.counted}"
+        if self.hang_ups is not None:
+            told += f"; hang-ups expected {self.hang_ups[0]}, counted {self.hang_ups[1]}"
+        return f"{verdict} {told}: {self.what}{note}"
 
 
 @dataclass
@@ -212,15 +217,20 @@ class Run:
 
     # --- the proof ------------------------------------------------------------------------------------------------
 
-    def prove(self, what: str, rings: int = 1, index: int | None = None, note: str = "") -> None:
+    def hung_up(self, index: int | None = None) -> int:
+        """Return how many calls of this run, or of one index of it, were ended by us: stopped while they went on."""
+        return sum(call["stopped"] for call in self.calls(index))
+
+    def prove(self, what: str, rings: int = 1, index: int | None = None, note: str = "", *, hang_ups: int = 0) -> None:
         """
-        Report, and insist: so many rings, and nobody is left on the phone.
+        Report, and insist: so many rings, so many hang-ups, and nobody is left on the phone.
 
         :param what: what was done, in words.
         :param rings: how many there should be.
         :param index: of one mapped task instance only.
+        :param hang_ups: how many of the calls we should have ended.
         """
-        line = Line(what, rings, self.rings(index), note)
+        line = Line(what, rings, self.rings(index), note, (hang_ups, self.hung_up(index)))
         self.world.report.add(line)
         live = self.calls(index, live=True)
         assert line.good, f"{line}\n{self.calls(index)}"

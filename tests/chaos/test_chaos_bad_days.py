@@ -64,6 +64,7 @@ def test_passing_refusals_are_waited_out(world: World) -> None:
         run.prove(
             f"E. 429 for every kind of request, then the task is marked failed ({way})",
             note=f"hung up after {seconds:.1f} s",
+            hang_ups=1,
         )
     ended.end_calls()
     ended.finished("success")

@@ -11,11 +11,11 @@ def test_a_deadline_ends_the_call(world: World) -> None:
     for way, run in short.items():
         assert run.finished("failed")["try_number"] == 1
         run.wait_for_silence()
-        run.prove(f"G. timeout passes during the call ({way})")
+        run.prove(f"G. timeout passes during the call ({way})", hang_ups=1)
     for way, run in executes.items():
         run.finished("failed")
         run.wait_for_silence()
-        run.prove(f"G. execution_timeout passes during the call ({way})")
+        run.prove(f"G. execution_timeout passes during the call ({way})", hang_ups=1)
 
 
 @pytest.mark.chaos
@@ -27,4 +27,4 @@ def test_airflows_deferral_timeout_ends_the_call(world: World) -> None:
     run.wait("deferred")
     run.wait("failed", timeout=180)
     run.wait_for_silence()
-    run.prove("D. Airflow's timeout of the deferral passes, with no triggerer running (deferred)")
+    run.prove("D. Airflow's timeout of the deferral passes, with no triggerer running (deferred)", hang_ups=1)

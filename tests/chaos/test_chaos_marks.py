@@ -27,7 +27,7 @@ def test_marks_while_no_triggerer_runs(world: World, restart_triggerer: Callable
         MARKS[what](run)
     for what, run in runs.items():
         seconds = run.wait_for_silence()
-        run.prove(f"D. {what} while no triggerer runs", note=f"hung up after {seconds:.1f} s")
+        run.prove(f"D. {what} while no triggerer runs", note=f"hung up after {seconds:.1f} s", hang_ups=1)
     restart_triggerer()
 
 
@@ -61,7 +61,7 @@ def test_marks_beyond_the_triggerers_capacity(world: World) -> None:
         MARKS[what](run)
     for what, run in beyond.items():
         seconds = run.wait_for_silence()
-        run.prove(f"D. {what} beyond the triggerer's capacity", note=f"hung up after {seconds:.1f} s")
+        run.prove(f"D. {what} beyond the triggerer's capacity", note=f"hung up after {seconds:.1f} s", hang_ups=1)
     assert len(inside.calls(live=True)) == 1
     inside.end_calls()
     inside.finished("success")
@@ -77,4 +77,6 @@ def test_a_worker_that_dies_before_it_hung_up(world: World) -> None:
     run.mark("failed")
     process.kill_with_supervisor()
     seconds = run.wait_for_silence()
-    run.prove("D. the task is marked failed, and its worker dies before it hung up", note=f"after {seconds:.1f} s")
+    run.prove(
+        "D. the task is marked failed, and its worker dies before it hung up", note=f"after {seconds:.1f} s", hang_ups=1
+    )

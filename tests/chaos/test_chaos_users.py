@@ -28,7 +28,7 @@ def _each_ends_the_call(world: World, kills: dict[str, Callable[[Run], None]]) -
     for (what, way), run in runs.items():
         kills[what](run)
         seconds = run.wait_for_silence()
-        run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s")
+        run.prove(f"D. {what} during the call ({way})", note=f"hung up after {seconds:.1f} s", hang_ups=1)
 
 
 def test_a_users_kill_ends_the_call(world: World) -> None:
@@ -79,7 +79,7 @@ def test_a_clear_that_calls_again_ends_the_old_conversation_first(world: World, 
     run.end_calls()
     run.finished("success")
     assert run.result_call() != first
-    run.prove(f"D. the task is cleared during the call, on_existing_call='call_again' ({way})", rings=2)
+    run.prove(f"D. the task is cleared during the call, on_existing_call='call_again' ({way})", rings=2, hang_ups=1)
 
 
 @pytest.mark.chaos
@@ -105,7 +105,7 @@ def test_a_kill_of_one_mapped_index_leaves_the_others_alone(world: World, way: s
     calls = [run.wait_for_call(index, STATE[way]) for index in range(3)]
     run.mark("failed", 0)
     run.wait_for_silence(0)
-    run.prove(f"D. mapped index 0 is marked failed during the call ({way})", index=0)
+    run.prove(f"D. mapped index 0 is marked failed during the call ({way})", index=0, hang_ups=1)
     run.clear(1)
     _cleared_call_is_kept(run, way, calls[1], 1)
     run.prove(f"D. mapped index 1 is cleared during the call ({way})", index=1)

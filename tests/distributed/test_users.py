@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from chaos_runs import Run
 from distributed_world import DistributedWorld
 
 HANG_UP_SECONDS = 10.0
+STATE = {"sync": "running", "deferred": "deferred"}
+MARKS: dict[str, Callable[[Run], None]] = {
+    "the task is marked failed": lambda run: run.mark("failed"),
+    "the task is marked success": lambda run: run.mark("success"),
+    "the task is marked skipped": lambda run: run.mark("skipped"),
+    "the run is marked failed": lambda run: run.mark_run("failed"),
+    "the run is marked success": lambda run: run.mark_run("success"),
+}
 
 
-@pytest.mark.parametrize("way", ["sync", "deferred"])
-@pytest.mark.parametrize("state", ["failed", "success"])
-def test_marked(world: DistributedWorld, way: str, state: str) -> None:
+@pytest.mark.parametrize("way", STATE)
+@pytest.mark.parametrize("what", MARKS)
+def test_marked(world: DistributedWorld, way: str, what: str) -> None:
+    # Two, for they may wait in two triggerers.
+    runs = world.start_talking(f"ring_{way}", f"ring_{way}")
+    for run in runs:
+        MARKS[what](run)
+        seconds = run.wait_for_silence(timeout=60)
+        run.prove(f"C. {what} ({way})", note=f"hung up after {seconds:.1f} s", hang_ups=1)
+        assert seconds <= HANG_UP_SECONDS
+
+
+@pytest.mark.parametrize("way", STATE)
+def test_cleared_and_kept(world: DistributedWorld, way: str) -> None:
     [run] = world.start_talking(f"ring_{way}")
-    run.mark(state)
-    seconds = run.wait_for_silence(timeout=60)
-    run.prove(f"C. marked {state} ({way})", note=f"hung up after {seconds:.1f} s")
-    # A first kill in the life of a triggerer loads much; a second one may not take as long.
-    [again] = world.start_talking(f"ring_{way}")
-    again.mark(state)
-    again.wait_for_silence(timeout=HANG_UP_SECONDS)
+    run.clear()
+    run.wait(STATE[way], try_number=2)
+    run.wait_for_log("Nobody is rung again", try_number=2)
+    assert world.on_the_phone([run]) == 1, "the clear hung up"
+    run.end_calls()
+    run.finished("success")
+    run.prove(f"C. cleared, the call is kept ({way})")
 
 
-@pytest.mark.parametrize("way", ["sync", "deferred"])
-def test_the_run_is_failed(world: DistributedWorld, way: str) -> None:
-    [run] = world.start_talking(f"ring_{way}")
-    run.mark_run("failed")
-    seconds = run.wait_for_silence(timeout=60)
-    run.prove(f"C. the run is marked failed ({way})", note=f"hung up after {seconds:.1f} s")
-
-
-@pytest.mark.parametrize("way", ["sync", "deferred"])
+@pytest.mark.parametrize("way", STATE)
 def test_cleared_and_called_again(world: DistributedWorld, way: str) -> None:
     [run] = world.start_talking(f"call_again_{way}")
     run.clear()
-    run.world.stack.wait(lambda: run.rings(), 120, "a second ring", accept=lambda rings: rings == 2)
-    run.world.stack.wait(lambda: len(run.calls(live=True)), 60, "one live call", accept=lambda live: live == 1)
+    world.stack.wait(lambda: run.rings(), 120, "a second ring", accept=lambda rings: rings == 2)
+    world.stack.wait(lambda: len(run.calls(live=True)), 60, "one live call", accept=lambda live: live == 1)
     run.end_calls()
     run.finished("success")
-    run.prove(f"C. cleared with on_existing_call='call_again' ({way})", rings=2)
+    run.prove(f"C. cleared with on_existing_call='call_again' ({way})", rings=2, hang_ups=1)

@@ -142,3 +142,23 @@ async def test_a_question_is_never_broken_off(mocker: MockerFixture) -> None:
     release.set()
     async with asyncio.timeout(10):
         assert await asyncio.to_thread(ended.wait, 10.0)
+
+
+@pytest.mark.parametrize("answers", ["deferred", "not at all"])
+def test_a_triggerer_asks_its_first_question_once_before_it_matters(answers: str, mocker: MockerFixture) -> None:
+    error = RuntimeError("no supervisor") if answers == "not at all" else None
+    asked = mocker.patch.object(states, "state_of", return_value=answers, side_effect=error)
+    first: set[asyncio.Task[None]] = mocker.patch.object(states, "_first", set())
+    mocker.patch.object(states, "_FIRST_AFTER", 0)
+
+    async def triggers() -> None:
+        states.first_question(None)
+        assert not first
+        for ti in (TI, MAPPED):
+            states.first_question(ti)
+        await asyncio.gather(*first)
+        states.first_question(TI)
+
+    asyncio.run(triggers())
+    asked.assert_called_once_with(TI)
+    assert len(first) == 1
