@@ -276,6 +276,8 @@ class Opening:
         for place, row in enumerate(self._rows()):
             if not place:
                 template.check_columns(map(str, row))
+                # Here, not in the planner alone: it does not see a row whose call is refused.
+                reading.check_columns(row)
             columns |= dict.fromkeys(map(str, row))
             problem = template.problem_of(row)
             if problem is None:

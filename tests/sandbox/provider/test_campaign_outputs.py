@@ -191,6 +191,11 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     "no rows": (given(recipients=7), "recipients", "must be rows"),
     "a row that is none": (given(recipients=["+14155550100"]), "recipients", "row 0 is str"),
     "number column": (given(number_column="mobile"), "number_column", "'mobile' is no column"),
+    "number column, first row refused": (
+        given(number_column="mobile", recipients=people(HUMAN, lang="klingon"), columns={"language": "lang"}),
+        "number_column",
+        "'mobile' is no column",
+    ),
     "key column": (given(key_column="id"), "key_column", "'id' is no column"),
     "zone column": (given(timezone_column="tz"), "timezone_column", "'tz' is no column"),
     "columns' column": (given(columns={"language": "lang"}), "columns", "'lang', which is no column"),
