@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider_bland.api import checks
@@ -88,11 +88,11 @@ class CallTemplate:
         """What all calls have in common, under Bland's own names."""
         return dict(self._shared)
 
-    def check_variables(self, columns: Iterable[str]) -> None:
+    def check_variables(self, columns: Sequence[str]) -> None:
         """
         See that everything said in ``{{ }}`` is filled by somebody.
 
-        :param columns: of the recipients.
+        :param columns: of the recipients that reach Bland as variables: all but the number's.
         :raises BlandValidationError: names what is not.
         """
         known = {name.strip().lower() for name in [*columns, *self._variables]} | SYSTEM_VARIABLES
@@ -109,8 +109,8 @@ class CallTemplate:
             raise BlandValidationError(
                 "call",
                 f"speaks of {names}, but neither a column of the recipients nor variables fills that. Columns: "
-                f"{', '.join(sorted(columns)) or 'none'}. (What Airflow is to fill belongs into variables={{...}}, "
-                "which is templated; call is not.)",
+                f"{', '.join(sorted(columns)) or 'none'}; the number itself is {{{{phone_number}}}}. (What Airflow is "
+                "to fill belongs into variables={...}, which is templated; call is not.)",
             )
 
     def column_of(self, field: str) -> str | None:

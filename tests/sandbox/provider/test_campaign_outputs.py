@@ -201,6 +201,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     "columns' column": (given(columns={"language": "lang"}), "columns", "'lang', which is no column"),
     "columns' field": (given(columns={"colour": "name"}), "columns", "'colour', which is no argument"),
     "unfilled variable": (given(call={"task": "Hi {{name}}, {{plan}}"}), "call", "{{plan}}"),
+    "the number's own column as a variable": (
+        given(number_column="mobile", recipients=[{"mobile": HUMAN}], call={"task": "Is {{mobile}} right?"}),
+        "call",
+        "speaks of {{mobile}}, but neither a column of the recipients nor variables fills that. Columns: none; the "
+        "number itself is {{phone_number}}.",
+    ),
     "unknown call field": (given(call={"task": "x", "colour": "red"}), "call", "'colour', which is no argument"),
     "retry": (given(call={"task": "x", "retry": {"wait": 5}}), "call", "must not hold 'retry'"),
     "hidden retry": (given(call={"task": "x", "call_options": {"retry": {}}}), "call", "must not hold 'retry'"),
