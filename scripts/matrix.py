@@ -68,9 +68,9 @@ HEAD = (
 
 def play(pair: Pair, what: str, python: Path, arguments: list[str], real: bool = False) -> Line:
     """Run pytest with an environment's interpreter and count what it did; its output goes to a file."""
-    stem = CACHE / "logs" / f"{pair.name}-{what.replace(' ', '-').replace(',', '')}"
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    report, log = stem.with_suffix(".xml"), stem.with_suffix(".log")
+    name = f"{pair.name}-{what.replace(' ', '-').replace(',', '')}"
+    report, log = (CACHE / "logs" / f"{name}.{kind}" for kind in ("xml", "log"))
+    log.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     # Nothing of the caller's own Airflow: each test session makes a home of its own.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTEST_"))}

@@ -54,5 +54,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory, versions_sandbox: Any) -> It
         }
         made = AirflowStack(home, home / "dags", connections=connections, extra_env=health)
     with made:
-        made.add_dag("versions", (HERE / "dags.py").read_text(), dag_id="call_again_deferred")
+        made.add_dag("versions", (HERE / "dags.py").read_text(), dag_id="bystander")
         yield made
+
+
+@pytest.fixture(scope="session")
+def bystander(stack: Any) -> tuple[str, Path]:
+    """A task of another DAG that waits in the triggerer all the while: its run, and the file that it waits for."""
+    file = Path(stack.home) / "waited-for"
+    run_id = stack.trigger("bystander", conf={"file": str(file)})
+    stack.wait_for_task("bystander", run_id, "wait", "deferred", timeout=120)
+    return run_id, file

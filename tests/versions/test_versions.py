@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,7 +89,9 @@ class Run:
 
 
 @pytest.fixture
-def run(stack: Any, versions_sandbox: Any) -> Callable[..., Run]:
+def run(stack: Any, versions_sandbox: Any, bystander: tuple[str, Path]) -> Callable[..., Run]:
+    """Start a run, beside a DAG of somebody else."""
+
     def start(dag_id: str, number: str = ENDLESS) -> Run:
         return Run(stack, versions_sandbox, dag_id, number)
 
@@ -203,10 +206,17 @@ def test_a_kill_while_no_triggerer_runs_is_heard_of(run: Callable[..., Run], kil
     assert made.rings() == 1
 
 
-def test_at_the_end_the_triggerer_is_alive_and_works(run: Callable[..., Run]) -> None:
-    made = run("ring_deferred", HUMAN)
-    made.finished("success")
-    triggerer = made.stack.component("triggerer")
+def test_at_the_end_the_triggerer_is_alive_and_works(
+    run: Callable[..., Run], stack: Any, bystander: tuple[str, Path]
+) -> None:
+    run("ring_deferred", HUMAN).finished("success")
+    run_id, file = bystander
+    waiting = stack.task_instance("bystander", run_id, "wait")
+    assert (waiting["state"], waiting["try_number"]) == ("deferred", 1), stack.logs()
+    file.touch()
+    over = stack.wait_for_task("bystander", run_id, "wait", ("success", "failed"), timeout=PATIENCE)
+    assert (over["state"], over["try_number"]) == ("success", 1), stack.logs()
+    triggerer = stack.component("triggerer")
     assert triggerer.alive
     log = triggerer.log_path.read_text(errors="replace")
     assert "out of order" not in log
