@@ -204,12 +204,14 @@ def main() -> int:
                 print(f"{pair}: {matrix_envs.make(pair, base, small=True)}", flush=True)
             return 0
         if asked.bounded:
+
+            def both(one: tuple[Pair, Path]) -> None:
+                matrix.real(*one, small=True)
+                matrix.form(*one, small=True)
+
+            # The newest takes longest: it is not to be left over at the end, alone.
             with ThreadPoolExecutor(2) as pool:
-                for pair, base in real:
-                    matrix_envs.make(pair, base, small=True)
-                list(pool.map(lambda one: matrix.real(one[0], one[1], small=True), real))
-            for one in real:
-                matrix.form(one[0], one[1], small=True)
+                list(pool.map(both, reversed(real)))
             return matrix.finish()
         for name in versions:
             for python in PYTHONS[name]:

@@ -155,6 +155,7 @@ def _create(base: Path, where: Path) -> None:
 
 def _install(pair: Pair, where: Path, arguments: list[str]) -> None:
     log = CACHE / "logs" / f"{where.name}-pip.log"
-    command = [str(where / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    if run([*command, *arguments], log):
+    # What is imported compiles itself; most of it never is.
+    options = ["--disable-pip-version-check", "--no-compile", "--quiet"]
+    if run([str(where / "bin" / "python"), "-m", "pip", "install", *options, *arguments], log):
         raise UnavailableError(f"{pair} could not be installed, see {log}\n{tail(log)}")

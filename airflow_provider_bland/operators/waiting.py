@@ -175,7 +175,12 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
                 patience=patience,
             ),
             method_name="execute_complete",
-            kwargs={"call_id": call_id, "deadline": deadline, "patience": patience},
+            kwargs={
+                "call_id": call_id,
+                "deadline": deadline,
+                "patience": patience,
+                "try_number": int(self._ti.try_number),
+            },
             timeout=net,
         )
 
@@ -187,8 +192,9 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
         call_id: str | None = None,
         deadline: float | None = None,
         patience: float = PATIENCE,
+        try_number: int | None = None,
     ) -> dict[str, Any]:
-        """Take over from the trigger."""
+        """Take over from the trigger. ``try_number`` is of the try that deferred: this one, or we do not come here."""
         # dag.test() resumes a task with the event alone.
         call_id = call_id or self._recorded_call_id(context) or ""
         self._ti = context["ti"]
@@ -257,6 +263,9 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to the call when Airflow itself ends the deferral: its timeout passed, or the trigger broke."""
+        if (next_kwargs or {}).get("try_number", int(context["ti"].try_number)) != int(context["ti"].try_number):
+            # Airflow 3.0 resumes a retry with what its predecessor was resumed with, and so it would never redial.
+            return self.execute(context)
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as error:

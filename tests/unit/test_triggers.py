@@ -114,13 +114,16 @@ def test_a_bad_connection_is_told_too() -> None:
         {"status": "success", "call_id": "c-1"},
         {"status": None, "call_id": "c-1"},
         {"status": "FINISHED", "call_id": "c-1"},
-        {"status": "finished"},
-        {"status": "finished", "call_id": None},
-        {"status": "finished", "call_id": "c-2"},
-        {"status": "error", "call_id": "c-2"},
     ],
     ids=str,
 )
-def test_an_event_that_is_not_about_our_call_is_no_success(payload: Any) -> None:
+def test_an_event_that_is_not_ours_is_no_success(payload: Any) -> None:
     with pytest.raises(errors.BlandError, match="c-1"):
         WaitEvent.of(payload, "c-1")
+
+
+@pytest.mark.parametrize("status", WaitStatus)
+@pytest.mark.parametrize("call_id", ["c-2", None, 5])
+def test_an_event_about_another_call_makes_the_task_look_at_its_own(status: WaitStatus, call_id: Any) -> None:
+    payload = {"status": str(status), "call_id": call_id, "error": "BlandAuthError", "message": "No."}
+    assert WaitEvent.of(payload, "c-1") == WaitEvent(WaitStatus.FINISHED, "c-1")

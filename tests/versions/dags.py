@@ -16,7 +16,11 @@ try:
 except ImportError:  # a part of Airflow 2
     from airflow.triggers.file import FileTrigger
 
-VARIANTS: dict[str, dict[str, Any]] = {"ring": {}, "call_again": {"on_existing_call": "call_again"}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ring": {},
+    "call_again": {"on_existing_call": "call_again"},
+    "redial": {"redial_on": ["no-answer"]},
+}
 
 for way, deferrable in {"sync": False, "deferred": True}.items():
     for name, arguments in VARIANTS.items():

@@ -15,6 +15,7 @@ from processes import wait_until
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 HUMAN = "+14155550100"
 ENDLESS = "+14155550154"
+ANSWERS_SECOND = "+14155550116"
 STATE = {"sync": "running", "deferred": "deferred"}
 PATIENCE = 120.0
 
@@ -104,6 +105,14 @@ def test_a_call_is_placed_and_waited_for(run: Callable[..., Run], way: str) -> N
     assert made.finished("success")["try_number"] == 1
     assert made.result()["outcome"] == "answered"
     assert made.rings() == 1
+
+
+@pytest.mark.parametrize("way", STATE)
+def test_a_retry_redials(run: Callable[..., Run], way: str) -> None:
+    made = run(f"redial_{way}", ANSWERS_SECOND)
+    assert made.finished("success")["try_number"] == 2
+    assert made.result()["outcome"] == "answered"
+    assert made.rings() == 2
 
 
 def test_a_killed_task_waits_for_the_same_call_again(run: Callable[..., Run]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from evil_bland import EvilBland, until
-from helpers import Control, FakeStore, FakeTi, Task, closed_port
+from helpers import Control, FakeStore, FakeTi, Task, closed_port, new_store
 
 from airflow_provider_bland.api import errors
-from airflow_provider_bland.exceptions import BlandCallTimeoutError, BlandTaskError
+from airflow_provider_bland.exceptions import BlandCallTimeoutError, BlandRedialError, BlandTaskError
 from airflow_provider_bland.operators.calls import SendCallOperator
 from airflow_provider_bland.sensors.calls import CallCompletionSensor
 from airflow_provider_bland.tasks.sdk import TaskDeferred
@@ -22,6 +22,7 @@ from airflow_provider_bland.triggers.events import PATIENCE, WaitEvent, WaitStat
 
 HUMAN = "+14155550100"
 ENDLESS = "+14155550154"
+BUSY_ONCE = "+14155550116"
 FAIL = ("__fail__", {"error": "Trigger failure", "traceback": ["ImportError: no module named airflow_provider_bland"]})
 
 
@@ -130,6 +131,36 @@ def test_a_call_that_we_have_stopped_is_no_success_on_a_later_try(bland: Control
         with pytest.raises(BlandCallTimeoutError):
             task.run()
     assert bland.rings(ENDLESS) == 1
+
+
+def test_who_is_told_about_another_call_waits_for_its_own(bland: Control) -> None:
+    given = context()
+    found = deferred(operator(ENDLESS), given)
+    for status in WaitStatus:
+        event = WaitEvent(status, "11111111-0000-4000-8000-000000000000").to_json()
+        with pytest.raises(TaskDeferred) as again:
+            operator(ENDLESS).resume_execution("execute_complete", {**(found.kwargs or {}), "event": event}, given)
+        assert trigger_of(again.value).call_id == trigger_of(found).call_id
+        assert again.value.kwargs == found.kwargs
+    assert len(bland.live_calls()) == 1
+    assert bland.rings() == 1
+
+
+def test_a_retry_that_is_resumed_with_the_end_of_the_try_before_redials(bland: Control) -> None:
+    """Airflow 3.0 does so: it does not forget what the try before had been resumed with."""
+    store = new_store()
+    first: dict[str, Any] = {"ti": FakeTi(max_tries=1), "task_state_store": store}
+    found = deferred(operator(BUSY_ONCE, redial_on=["no-answer"]), first)
+    call_id = trigger_of(found).call_id
+    bland.settled(call_id)
+    resumed = ("execute_complete", {**(found.kwargs or {}), "event": WaitEvent(WaitStatus.FINISHED, call_id).to_json()})
+    with pytest.raises(BlandRedialError):
+        operator(BUSY_ONCE, redial_on=["no-answer"]).resume_execution(*resumed, first)
+    second = {"ti": FakeTi(try_number=2, max_tries=1), "task_state_store": store}
+    with pytest.raises(TaskDeferred) as again:
+        operator(BUSY_ONCE, redial_on=["no-answer"]).resume_execution(*resumed, second)
+    assert trigger_of(again.value).call_id != call_id
+    assert bland.counts()["POST /v1/calls"] == 2
 
 
 @pytest.mark.parametrize("error", ERRORS[:1] + ERRORS[3:5], ids=lambda error: type(error).__name__)
