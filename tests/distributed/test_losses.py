@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from chaos_runs import HANGS, PATIENCE
+from chaos_runs import HANGS, PATIENCE, Run
 from distributed_world import DistributedWorld
-from processes import is_alive, wait_until
+from processes import WaitError, is_alive, wait_until
 
 BOTH = ("ring_sync", "ring_deferred")
 # Where Airflow itself is away for longer than a few tries last: it fails those that could not begin, too.
@@ -59,11 +59,7 @@ def test_a_frozen_triggerer(world: DistributedWorld) -> None:
     world.prove_nobody_was_cut_off("B. a triggerer freezes beyond its threshold, and thaws", [run])
 
 
-def _moves(world: DistributedWorld, run: object, owner: object) -> bool:
-    from chaos_runs import Run
-    from processes import WaitError
-
-    assert isinstance(run, Run)
+def _moves(world: DistributedWorld, run: Run, owner: object) -> bool:
     try:
         wait_until(
             lambda: (run.instance()["triggerer_job"] or {}).get("id"),
@@ -164,6 +160,24 @@ def test_a_restart_while_a_call_is_placed(world: DistributedWorld, what: str) ->
     run.end_calls()
     run.finished("success")
     run.prove(f"B. restart of {what} while a call is placed and its reply is lost")
+
+
+def test_tries_that_are_used_up_while_the_api_server_is_away(world: DistributedWorld) -> None:
+    [run] = world.start_talking("ring_sync")
+    world.stack.component("api-server").kill()
+    wait_until(lambda: _state(world, run), 5 * PATIENCE, "Airflow to give up", accept=lambda state: state == "failed")
+    assert world.on_the_phone([run]) == 1, "Airflow's giving up hung up"
+    world.stack.revive()
+    run.clear()
+    run.wait("running")
+    world.prove_nobody_was_cut_off("B. the API server is away for longer than the tries last, then a clear", [run])
+
+
+def _state(world: DistributedWorld, run: Run) -> str:
+    """As the database has it, for the API server may be away."""
+    asked = "SELECT state FROM task_instance WHERE dag_id = %s AND run_id = %s"
+    [(state,)] = world.stack.query(asked, run.dag_id, run.run_id)
+    return str(state)
 
 
 def test_a_rolling_deploy(world: DistributedWorld) -> None:
