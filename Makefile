@@ -72,10 +72,10 @@ distributed: $(VENV)/.distributed ## The same on Celery, Redis and PostgreSQL, t
 distributed-bench: $(VENV)/.distributed ## What ten thousand waiting calls cost two triggerers (needs postgresql and redis-server)
 	@$(PY) benchmarks/triggerers.py
 
-# ONLY=2.11.2,3.0.6 plays some versions; BOUNDED=1 only a real Airflow of three of them; ALLOW_MISSING=1 forgives a
+# ONLY=2.11.2,3.0.6 plays some versions, PARTS=light,real,form some parts of it; BOUNDED=1 only a real Airflow of three of them; ALLOW_MISSING=1 forgives a
 # missing interpreter.
 matrix: $(VENV)/.made ## Unit and sandbox tests on each Airflow and Python, a real Airflow of each version (an hour; ONLY=2.11.2 for one)
-	@$(PY) scripts/matrix.py $(if $(BOUNDED),--bounded) $(if $(ONLY),--only $(ONLY)) $(if $(ALLOW_MISSING),--allow-missing)
+	@$(PY) scripts/matrix.py $(if $(BOUNDED),--bounded) $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS)) $(if $(ALLOW_MISSING),--allow-missing)
 
 rules: $(VENV)/.dev ## Play a million random campaigns and judge each by brute force (half an hour; N=... for another number)
 	@$(PY) scripts/check_campaign_rules.py --campaigns $(or $(N),1000000)

@@ -31,6 +31,7 @@ PYTHONS = {
     "3.3.2": ("3.11", "3.12", "3.13"),
 }
 """Pythons that Airflow knows, by its version."""
+PARTS = ("light", "real", "form")
 BOUNDED = ("2.11.2", "3.0.6", "3.2.1")
 FORM = "tests/unit/test_connection_form.py"
 LIGHT = ("tests/unit", "tests/sandbox")
@@ -182,12 +183,16 @@ def main() -> int:
     """Play what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", metavar="VERSIONS", help="versions of Airflow, e.g. 2.11.2,3.0.6")
+    parser.add_argument("--parts", default=",".join(PARTS), help="of light (unit and sandbox tests), real, form")
     parser.add_argument("--bounded", action="store_true", help=f"a real Airflow of {', '.join(BOUNDED)}, nothing else")
     parser.add_argument("--prepare", action="store_true", help="with --bounded: only make the environments")
     parser.add_argument("--allow-missing", action="store_true", help="a missing interpreter is no failure")
-    parser.add_argument("--workers", type=int, default=max(2, os.cpu_count() or 2), help="unit tests side by side")
+    parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 2), help="unit tests side by side")
     asked = parser.parse_args()
     versions = [name.strip() for name in asked.only.split(",") if name.strip()]
+    parts = {name.strip() for name in asked.parts.split(",")}
+    if not parts <= set(PARTS):
+        parser.error(f"unknown parts {', '.join(sorted(parts - set(PARTS)))}; known are {', '.join(PARTS)}")
     versions = versions or list(BOUNDED if asked.bounded else PYTHONS)
     if unknown := [name for name in versions if name not in PYTHONS]:
         parser.error(f"unknown versions {', '.join(unknown)}; known are {', '.join(PYTHONS)}")
@@ -213,12 +218,14 @@ def main() -> int:
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(both, reversed(real)))
             return matrix.finish()
-        for name in versions:
+        for name in versions if "light" in parts else ():
             for python in PYTHONS[name]:
                 matrix.light(Pair(name, python))
         for one in real:
-            matrix.real(one[0], one[1], small=False)
-            matrix.form(one[0], one[1], small=False)
+            if "real" in parts:
+                matrix.real(*one, small=False)
+            if "form" in parts:
+                matrix.form(*one, small=False)
     return matrix.finish()
 
 

@@ -51,6 +51,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, versions_sandbox: Any) -> It
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "4",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+            # 3.0 counts a look at a file for the sake of a lost task as one that found no DAG in it.
+            "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "3600",
         }
         made = AirflowStack(home, home / "dags", connections=connections, extra_env=health)
     with made:

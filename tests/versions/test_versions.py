@@ -15,7 +15,6 @@ from processes import wait_until
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 HUMAN = "+14155550100"
 ENDLESS = "+14155550154"
-ANSWERS_SECOND = "+14155550116"
 STATE = {"sync": "running", "deferred": "deferred"}
 PATIENCE = 120.0
 
@@ -108,8 +107,11 @@ def test_a_call_is_placed_and_waited_for(run: Callable[..., Run], way: str) -> N
 
 
 @pytest.mark.parametrize("way", STATE)
-def test_a_retry_redials(run: Callable[..., Run], way: str) -> None:
-    made = run(f"redial_{way}", ANSWERS_SECOND)
+def test_a_retry_redials(run: Callable[..., Run], versions_sandbox: Any, way: str) -> None:
+    number = f"+1415555017{list(STATE).index(way)}"
+    callee = {"phone_number": number, "outcomes": ["no-answer", "human"]}
+    versions_sandbox.request("POST", "/sandbox/callees", json={"callees": [callee]})
+    made = run(f"redial_{way}", number)
     assert made.finished("success")["try_number"] == 2
     assert made.result()["outcome"] == "answered"
     assert made.rings() == 2
