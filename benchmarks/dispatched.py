@@ -1,15 +1,15 @@
 """
 What ringing ten thousand people costs in a real Airflow, by four ways, in one run.
 
-    make campaign-bench                            # 10,000 people; 1,000 by mapped tasks; about 25 minutes
+    make campaign-bench                            # 10,000 people; 300 by mapped tasks; about 25 minutes
     python benchmarks/dispatched.py --people 1000 --mapped 100
 
 A campaign with `dispatch="calls"`, one with `dispatch="batches"`, one mapped task per row, and a loop of `requests` in
 a task, all of them as many at once and at the same pace. A sandbox plays Bland, and counts requests and rings.
-CPU seconds are those of all processes of a kind. What Airflow costs when nothing runs is measured first, and taken off
-the figures per call.
+CPU seconds are those of all processes of a kind. What an idle Airflow costs is shown, and not taken off.
 
-Then campaigns of 1,000 and 100,000 rows ring a few thousand people, to show what one wake reads and writes.
+Then campaigns of 1,000, 10,000 and 100,000 rows ring a thousand people each, a hundred at once, to show what one wake
+reads and writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,14 @@ from processes import stop_signals_as_interrupts, wait_until  # noqa: E402
 from sandbox_process import SandboxProcess  # noqa: E402
 
 WAYS = ("calls", "batches", "mapped", "loop")
+WAKES = (1000, 10_000, 100_000)
 DETAILS = "GET /v1/calls/{call_id}"
 LONGEST = 3000.0
 IDLE_SECONDS = 40.0
 KINDS = ("scheduler", "worker", "triggerer", "api-server", "dag-processor")
 # Two cores do not start a thousand tasks in ten minutes, after which Airflow fails those that were queued first.
 SETTINGS = {
-    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__PARALLELISM": "4",
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "5000",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "7200",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "1200",
@@ -98,24 +99,26 @@ class Contest:
         passed, after = time.monotonic() - begin, self.cpu()
         self.idle = {kind: (after[kind] - before[kind]) / passed for kind in KINDS}
 
-    def play(self, way: str, people: int, budget: int | None = None) -> dict[str, Any]:
-        """Ring so many people in one way; the figures."""
-        folder = self.home / f"{way}-{people}"
+    def play(self, way: str, people: int, pace: Pace | None = None, budget: int | None = None) -> dict[str, Any]:
+        """Ring so many people in one way, at a pace of its own or everybody's; the figures."""
+        pace = pace or self.pace
+        folder = self.home / f"{way}-{people}-{pace.concurrent}"
         folder.mkdir()
         write_people(folder / "people.csv", people)
         self.sandbox.reset()
-        self.sandbox.settings(same_number_seconds=0, concurrent_limit=self.pace.concurrent, over_limit="queue")
+        self.sandbox.settings(same_number_seconds=0, concurrent_limit=pace.concurrent, over_limit="queue")
         # Left to chance, a carrier would sooner or later call the caller's number spam, which ends a campaign.
-        self.sandbox.describe({"phone_number": "+1212*", "outcomes": ["human"], "talk": self.pace.talk})
+        self.sandbox.describe({"phone_number": "+1212*", "outcomes": ["human"], "talk": pace.talk})
         conf = {
             "file": str(folder / "people.csv"), "folder": str(folder), "budget": budget,
-            "concurrent": self.pace.concurrent, "per_second": self.pace.per_second,
+            "concurrent": pace.concurrent, "per_second": pace.per_second,
         }  # fmt: skip
         begin, before, sandbox = time.monotonic(), self.cpu(), self.sandbox.process.cost()[0]
         run_id = self.stack.trigger(f"contest_{way}", conf=conf)
         state = self.stack.wait_for_run(f"contest_{way}", run_id, LONGEST)
         passed, after = time.monotonic() - begin, self.cpu()
         instances = self.stack.task_instances(f"contest_{way}", run_id)
+        self._tell_failures(f"contest_{way}", run_id, instances)
         asked: dict[str, int] = {
             name: count for name, count in self.sandbox.requests()["requests"].items() if "/sandbox/" not in name
         }
@@ -127,6 +130,12 @@ class Contest:
             "intents": intents, "sandbox": self.sandbox.process.cost()[0] - sandbox,
             "cpu": {kind: after[kind] - before[kind] for kind in KINDS}, "wakes": _wakes(folder),
         }  # fmt: skip
+
+    def _tell_failures(self, dag_id: str, run_id: str, instances: list[dict[str, Any]]) -> None:
+        failed = [ti for ti in instances if ti["state"] != "success"]
+        for ti in failed[:1]:
+            log = self.stack.task_log(dag_id, run_id, ti["task_id"], ti["try_number"], ti["map_index"])
+            print(f"{len(failed)} tasks of {dag_id} did not end well. The first one:\n{log[-3000:]}", file=sys.stderr)
 
     def _intents(self, way: str, folder: Path, instances: list[dict[str, Any]]) -> int:
         """How many rings are answered for: rows' attempts, or what was placed by tasks and a loop that succeeded."""
@@ -145,11 +154,10 @@ def _wakes(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def figures(found: dict[str, Any], idle: dict[str, float]) -> dict[str, float]:
+def figures(found: dict[str, Any]) -> dict[str, float]:
     """What the table shows of one way."""
     calls = max(found["rings"], 1)
     details = found["requests"].get(DETAILS, 0)
-    above = {kind: seconds - idle[kind] * found["seconds"] for kind, seconds in found["cpu"].items()}
     return {
         "phones rung": found["rings"],
         "rings less intents": found["rings"] - found["intents"],
@@ -162,9 +170,9 @@ def figures(found: dict[str, Any], idle: dict[str, float]) -> dict[str, float]:
         "  without details": (sum(found["requests"].values()) - details) / calls,
         **{f"{kind} CPU, s": found["cpu"][kind] for kind in KINDS},
         "Airflow CPU, s": sum(found["cpu"].values()),
-        "scheduler CPU per call, ms": 1000 * above["scheduler"] / calls,
-        "worker CPU per call, ms": 1000 * above["worker"] / calls,
-        "Airflow CPU per call, ms": 1000 * sum(above.values()) / calls,
+        "scheduler CPU per call, ms": 1000 * found["cpu"]["scheduler"] / calls,
+        "worker CPU per call, ms": 1000 * found["cpu"]["worker"] / calls,
+        "Airflow CPU per call, ms": 1000 * sum(found["cpu"].values()) / calls,
         "sandbox CPU, s": found["sandbox"],
     }
 
@@ -173,9 +181,9 @@ RATIOS = ("task instances", "requests per call", "scheduler CPU per call, ms", "
           "Airflow CPU per call, ms")  # fmt: skip
 
 
-def show(results: dict[str, dict[str, Any]], idle: dict[str, float]) -> None:
+def show(results: dict[str, dict[str, Any]]) -> None:
     """Print the table, and what the others cost beside a campaign."""
-    rows = {way: figures(found, idle) for way, found in results.items()}
+    rows = {way: figures(found) for way, found in results.items()}
     print(f"\n{'':28}" + "".join(f"{way:>12}" for way in rows))
     for name in next(iter(rows.values())):
         print(f"{name:28}" + "".join(f"{row[name]:12,.2f}" for row in rows.values()))
@@ -197,7 +205,8 @@ def show_wakes(results: dict[int, dict[str, Any]]) -> None:
     print(f" {'CPU, s':>7}")
     for rows, found in results.items():
         wakes = found["wakes"][1:-1]
-        if not wakes:
+        if found["state"] != "success" or not wakes:
+            print(f"{rows:>15,} rows ended as {found['state']} after {len(found['wakes'])} executions")
             continue
         middle = {name: statistics.median(wake[name] for wake in wakes) for name in wakes[0]}
         files = f"{middle['files_read']:.0f}/{middle['files_written']:.0f}"
@@ -207,30 +216,28 @@ def show_wakes(results: dict[int, dict[str, Any]]) -> None:
         )
 
 
-def judged(results: dict[str, dict[str, Any]], idle: dict[str, float]) -> bool:
+def judged(results: dict[str, dict[str, Any]]) -> bool:
     """Print what is promised, and whether it was kept."""
-    rows = {way: figures(found, idle) for way, found in results.items()}
-    promises: dict[str, Callable[[], bool]] = {}
-    for way, row in rows.items():
-        promises[f"{way}: ended well, as many rings as intents, nobody twice"] = lambda way=way, row=row: (
-            results[way]["state"] == "success" and not row["rings less intents"] and not row["numbers rung twice"]
-        )
+    rows = {way: figures(found) for way, found in results.items()}
+    kept: dict[str, bool] = {}
+    # Of the loop nothing is promised: where a request for a call breaks, it does not know, and that is shown above.
+    for way in [way for way in rows if way != "loop"]:
+        row = rows[way]
+        well = results[way]["state"] == "success" and not row["rings less intents"] and not row["numbers rung twice"]
+        kept[f"{way}: ended well, as many rings as intents, nobody twice"] = well
+        if way != "mapped":
+            kept[f"{way}: one task instance"] = row["task instances"] == 1
     if "calls" in rows:
-        promises["calls: one task instance"] = lambda: rows["calls"]["task instances"] == 1
-        promises["calls: at most 2.2 requests per call"] = lambda: rows["calls"]["requests per call"] <= 2.2
+        kept["calls: at most 2.2 requests per call"] = rows["calls"]["requests per call"] <= 2.2
     if "batches" in rows:
-        promises["batches: one task instance"] = lambda: rows["batches"]["task instances"] == 1
-        promises["batches: at most 0.2 requests per call before details"] = lambda: (
-            rows["batches"]["  without details"] <= 0.2
-        )
+        kept["batches: at most 0.2 requests per call before details"] = rows["batches"]["  without details"] <= 0.2
     print()
-    kept = {promise: holds() for promise, holds in promises.items()}
     for promise, held in kept.items():
         print(f"{'kept    ' if held else 'NOT KEPT'}  {promise}")
     return all(kept.values())
 
 
-def run(home: Path, pace: Pace, sizes: dict[str, int], wakes: dict[int, int]) -> bool:
+def run(home: Path, pace: Pace, sizes: dict[str, int], wakes: Sequence[int]) -> bool:
     """Play everything; whether what is promised was kept."""
     with (
         SandboxProcess(home / "sandbox.log", speed=pace.speed) as sandbox,
@@ -246,13 +253,12 @@ def run(home: Path, pace: Pace, sizes: dict[str, int], wakes: dict[int, int]) ->
             results[way] = contest.play(way, people)
             told = {name: value for name, value in results[way].items() if name != "wakes"}
             print(f"{way}, {people:,} people: {json.dumps(told)}", file=sys.stderr, flush=True)
-        show(results, contest.idle)
-        kept = judged(results, contest.idle)
-        woken = {sizes["calls"]: results["calls"]} if "calls" in sizes else {}
-        for people, budget in wakes.items():
-            if people not in woken:
-                woken[people] = contest.play("calls", people, budget)
-        show_wakes(dict(sorted(woken.items())))
+        kept = True
+        if results:
+            show(results)
+            kept = judged(results)
+        short = Pace(concurrent=100, per_second=100, talk=10, speed=pace.speed)
+        show_wakes({people: contest.play("calls", people, short, budget=1000) for people in wakes})
         return kept
 
 
@@ -260,17 +266,18 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=10_000, help="for the campaigns and the loop")
-    parser.add_argument("--mapped", type=int, default=1000, help="for mapped tasks; Airflow's default limit is 1,024")
-    parser.add_argument("--only", choices=WAYS, action="append", help="leave the other ways out")
+    parser.add_argument("--mapped", type=int, default=300, help="for mapped tasks; Airflow's default limit is 1,024")
+    parser.add_argument("--only", choices=(*WAYS, "wakes"), action="append", help="leave the other ways out")
     parser.add_argument("--concurrent", type=int, default=1000, help="calls under way at once")
     parser.add_argument("--per-second", type=float, default=100.0, help="calls placed a second")
     parser.add_argument("--talk", type=float, default=60.0, help="seconds of conversation, before --speed")
     parser.add_argument("--speed", type=float, default=5.0, help="how many times faster than life calls run")
-    parser.add_argument("--no-wakes", action="store_true", help="leave the campaigns of 1,000 and 100,000 rows out")
+    parser.add_argument("--home", type=Path, help="folder for everything that is written, to be kept; must be empty")
     options = parser.parse_args()
     pace = Pace(options.concurrent, options.per_second, options.talk, options.speed)
-    sizes = {way: options.mapped if way == "mapped" else options.people for way in options.only or WAYS}
-    wakes = {} if options.no_wakes else {1000: 1000, 100_000: 3000}
+    asked = options.only or (*WAYS, "wakes")
+    sizes = {way: options.mapped if way == "mapped" else options.people for way in WAYS if way in asked}
+    wakes = WAKES if "wakes" in asked else ()
     print(
         f"{', '.join(f'{way} {people:,}' for way, people in sizes.items())}. At most {pace.concurrent:,} at once, "
         f"{pace.per_second:g} a second; {pace.talk:g} s of conversation, {pace.speed:g} times faster than life; "
@@ -278,7 +285,9 @@ def main() -> int:
         flush=True,
     )
     with stop_signals_as_interrupts(), tempfile.TemporaryDirectory(prefix="bland-contest-") as directory:
-        return 0 if run(Path(directory), pace, sizes, wakes) else 1
+        home = options.home or Path(directory)
+        home.mkdir(parents=True, exist_ok=True)
+        return 0 if run(home.resolve(), pace, sizes, wakes) else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,14 @@ def plain_loop(conf: dict[str, Any], host: str, key: str) -> int:
     """What one would write with `requests`: a thread for each call under way, which asks until it is over."""
     import requests
     from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
 
     session = requests.Session()
     session.headers["authorization"] = key
     session.trust_env = False
-    session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=conf["concurrent"]))
+    # Asking is tried again, ringing is not: nobody knows whether a request without a reply has rung.
+    again = Retry(5, backoff_factor=0.5, allowed_methods={"GET"}, status_forcelist=(429, 500, 502, 503, 504))
+    session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=conf["concurrent"], max_retries=again))
     turn, turns = threading.Lock(), [time.monotonic()]
 
     def ask(method: str, path: str, **options: Any) -> Any:
@@ -86,7 +90,10 @@ def plain_loop(conf: dict[str, Any], host: str, key: str) -> int:
             wait = turns[0] - time.monotonic()
         time.sleep(max(0.0, wait))
         body = {"phone_number": row["phone_number"], "task": WORDS, "request_data": {"name": row["name"]}}
-        call_id = ask("POST", "/v1/calls", json=body)["call_id"]
+        try:
+            call_id = ask("POST", "/v1/calls", json=body)["call_id"]
+        except requests.RequestException as error:
+            return {**row, "error": str(error)}
         while True:
             time.sleep(POLL)
             call = ask("GET", f"/v1/calls/{call_id}")
@@ -127,7 +134,9 @@ with DAG("contest_mapped", schedule=None):
 
     # The field is a template, and Bland's variables must reach it as they are.
     words = "{% raw %}" + WORDS + "{% endraw %}"
-    SendCallOperator.partial(task_id="ring", task=words, deferrable=True, poll_interval=POLL).expand_kwargs(rows())
+    SendCallOperator.partial(
+        task_id="ring", task=words, deferrable=True, poll_interval=POLL, retries=3, retry_delay=timedelta(seconds=5)
+    ).expand_kwargs(rows())
 
 with DAG("contest_loop", schedule=None):
 

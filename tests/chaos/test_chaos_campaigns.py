@@ -176,7 +176,7 @@ def test_a_users_kill_hangs_up_on_everybody(start: Start, world: World, dispatch
             run.wait_for_log("ring/-1/1 (ID ")
         kill(run)
         seconds = run.wait_for_silence(timeout=PROMPTLY)
-        run.prove(f"F. a campaign is {what} ({dispatch}, {way})", rings=6, note=f"hung up on 6 after {seconds:.1f} s")
+        run.prove(f"F. a campaign is {what} ({dispatch}, {way})", rings=6, hang_ups=6, note=f"after {seconds:.1f} s")
 
 
 @pytest.mark.chaos
