@@ -16,6 +16,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airf
 NEWEST = "3.3.2"
 """The version that constraints.txt is for."""
 FAB = "apache-airflow-providers-fab"
+# The FAB of Airflow 3.0 needs older versions of these than everything else there was run with.
+_OF_FAB_3_0 = ("flask", "werkzeug", "connexion", "marshmallow", "sqlalchemy", "limits", "rich")
 # What unit tests of files and of values from a warehouse want beside the small set.
 _FULL = "[versions,parquet,holidays]"
 _TOOLS = ("duckdb", "pandas")
@@ -107,9 +109,18 @@ def with_fab(pair: Pair, base: Path) -> Path:
         (under,) = below.parent.parent.glob("lib/python*/site-packages")
         # `addsitedir`, for the checkout in the other one is found through a .pth file, too.
         (packages / "under.pth").write_text(f"import site; site.addsitedir({str(under)!r})\n")
-        _install(pair, where, ["-c", str(pair.constraints), FAB])
+        _install(pair, where, ["-c", str(_constraints_with_fab(pair)), f"apache-airflow=={pair.airflow}", FAB])
         (where / ".made").write_text(_key(pair) + _checkout())
     return where / "bin" / "python"
+
+
+def _constraints_with_fab(pair: Pair) -> Path:
+    if not pair.airflow.startswith("3.0."):
+        return pair.constraints
+    kept = [line for line in pair.constraints.read_text().splitlines() if not line.lower().startswith(_OF_FAB_3_0)]
+    path = CACHE / f"constraints-{pair.airflow}-fab.txt"
+    path.write_text("\n".join([*kept, f"{FAB}==2.4.4", ""]))
+    return path
 
 
 def _made(pair: Pair, base: Path, where: Path, wanted: list[str]) -> Path:
