@@ -118,6 +118,8 @@ for dispatch in ("calls", "batches"):
             results_path="{{ dag_run.conf['folder'] }}",
             dispatch=dispatch,
             poll_interval=POLL,
+            retries=3,
+            retry_delay=timedelta(seconds=5),
         )
     globals()[made.dag_id] = made
 
