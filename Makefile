@@ -37,9 +37,10 @@ demo-campaign: $(VENV)/.demo ## Watch one task ring two hundred virtual customer
 up: $(VENV)/.demo ## Airflow with its UI, the example DAGs and the sandbox, until Ctrl-C
 	@$(PY) scripts/up.py
 
-test: lint $(VENV)/.dev ## All checks: style, types, and tests up to a real Airflow
+test: lint $(VENV)/.dev ## All checks: style, types, tests, a real Airflow of this and of older versions (half an hour)
 	@$(PY) -m pytest $(SIDE_BY_SIDE) $(LIGHT)
 	@$(PY) -m pytest -m 'not chaos and not distributed and not standalone' $(HEAVY)
+	@$(PY) scripts/matrix.py --bounded --allow-missing
 	@echo "make test: all checks passed."
 
 lint: $(VENV)/.dev ## Style and types
