@@ -17,7 +17,7 @@ from airflow_provider_bland.calls.intents import CallRecord, FirstStep, Unreadab
 from airflow_provider_bland.campaigns.ledger import Ledger
 from airflow_provider_bland.tasks.journal import StoreJournal
 from airflow_provider_bland.tasks.store import CampaignPointer, IntentStore, StopNote
-from airflow_provider_bland.triggers.events import WaitEvent
+from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 GOOD = {
     "round": 0, "number_hash": "abc", "fingerprint": "def", "intent_at": 1_760_000_000.0, "max_tries": 2,
@@ -124,7 +124,9 @@ def test_a_campaigns_file(content: bytes) -> None:
 def test_what_a_trigger_tells(payload: Any) -> None:
     event = refused_or(lambda: WaitEvent.of(payload, "c-1"))
     if event is not None:
-        assert payload["call_id"] == "c-1"
+        if payload.get("call_id") != "c-1":
+            # About nobody, or somebody else: the task looks at its own call, which is what it would do without a word.
+            assert event == WaitEvent(WaitStatus.FINISHED, "c-1")
         error = event.to_error()
         assert isinstance(error, BlandError)
         refused_or(lambda: _raise(error))

@@ -21,6 +21,7 @@ from airflow_provider_bland.campaigns import CallingHours, Pacing
 from airflow_provider_bland.campaigns.results import Results
 from airflow_provider_bland.exceptions import BlandCampaignStoppedError
 from airflow_provider_bland.tasks import metrics
+from airflow_provider_bland.triggers.campaigns import CampaignTrigger
 
 HUMAN, VOICEMAIL, NO_ANSWER = "+14155550100", "+14155550102", "+14155550103"
 NOT_FOUND, FORBIDDEN = "+14155550105", "+14155550120"
@@ -90,12 +91,20 @@ def test_while_the_hours_are_closed_nobody_is_asked_anything(
 
     machine.skip = watched_skip  # type: ignore[method-assign]
 
+    triggers: list[CampaignTrigger] = []
+    wait = CampaignTrigger._wait
+
+    async def watched_wait(trigger: CampaignTrigger) -> None:
+        triggers.append(trigger)
+        await wait(trigger)
+
     async def until(moment: float) -> None:
-        if bland.live_calls():
-            # Their ends come first.
+        if triggers[-1].call_ids:
+            # Somebody is under way: that ends first.
             await asyncio.Event().wait()
         machine.skip(moment - machine.now())
 
+    monkeypatch.setattr(CampaignTrigger, "_wait", watched_wait)
     monkeypatch.setattr("airflow_provider_bland.triggers.campaigns.sleep_until", until)
     folder = f"promises/nights-{deferrable}"
     task = Task(
