@@ -236,6 +236,7 @@ def _check_bucket(story: Story, calls: list[Call], row: int, bucket: str) -> Non
     if any(other == row for _, other, _ in story.refused):
         require(bucket == "refused", "was refused", given, bucket)
         return
+    known = wanted.history.get(number, []) + [at for _, whose, at in story.others if whose == number]
     zones = tuple(sorted({*PEOPLE.get(number, ()), *([given["zone"]] if given["zone"] else [])}))
     opens = opens_within(wanted, wanted.start, wanted.ends, zones)
     require((bucket == "outside_hours") == (not opens), "hours that opened or not", given, bucket, opens)
@@ -245,7 +246,6 @@ def _check_bucket(story: Story, calls: list[Call], row: int, bucket: str) -> Non
         require(story.stopped is not None, "nobody stopped it", given)
     elif bucket == "contact_limit":
         require(bool(wanted.limits), "there is no limit", given)
-        known = wanted.history.get(number, []) + [at for _, whose, at in story.others if whose == number]
         # However late it is rung: as many rings as allowed lie in some stretch before.
         at = (wanted.start // 300) * 300
         while at < wanted.ends:
@@ -267,9 +267,10 @@ def _check_bucket(story: Story, calls: list[Call], row: int, bucket: str) -> Non
         require(story.stopped is None or end <= story.stopped + EPS, "it was stopped, not over", given)
         late = end >= wanted.ends or not opens_within(wanted, end, wanted.ends, zones)
         paced = wanted.per_hour is not None or wanted.per_day is not None or bool(story.throttled)
-        require(
-            late or paced or bool(wanted.limits) or wanted.per_second < 1, "it was not over yet", given, story.finished
-        )
+        # By another campaign, and within Bland's ten seconds the hours closed.
+        rung = any(end - 10 <= at <= end for at in known)
+        held = paced or bool(wanted.limits) or wanted.per_second < 1 or rung
+        require(late or held, "it was not over yet", given, story.finished)
     else:
         require(bucket == "outside_hours", "an odd bucket", given, bucket)
 

@@ -224,7 +224,7 @@ class _Deciding:
     def _put_off(self, recipient: Recipient, at: float, why: str) -> None:
         """Until limits and hours allow a ring, or for good."""
         plan = self.plan
-        limited = plan.rules.allowed_from(plan.rings_of(recipient), at) > at
+        limited = plan.rules.is_limited(plan.rings_of(recipient), at)
         due, why = plan.fitted(recipient, at, why)
         if due is None:
             bucket = Bucket.CONTACT_LIMIT if limited else Bucket.EXPIRED

@@ -71,7 +71,8 @@ class Plan:
             recipient.rings = rules.remembered(recipient.rings, rules.started.timestamp())
         if not self._ever_open(recipient.zones):
             return self._end(recipient, Bucket.OUTSIDE_HOURS, "the hours never open in all of its zones")
-        if recipient.rings and rules.allowed_from(recipient.rings, rules.started.timestamp()) >= rules.ends:
+        start = rules.started.timestamp()
+        if rules.is_limited(recipient.rings, start) and rules.allowed_from(recipient.rings, start) >= rules.ends:
             return self._end(recipient, Bucket.CONTACT_LIMIT, "rung as often as allowed by earlier campaigns")
         chain = self.chains.get(recipient.zones)
         if chain is None:
@@ -307,9 +308,11 @@ class Plan:
         """``due`` moved on to where limits and hours allow a ring, or ``None`` if the campaign ends before; and why."""
         moment = due
         while moment < self.rules.ends:
-            allowed = self.rules.allowed_from(self.rings_of(recipient), moment)
+            rings = self.rings_of(recipient)
+            allowed = self.rules.allowed_from(rings, moment)
             if allowed > moment:
-                why = "contact limit"
+                limited = self.rules.is_limited(rings, moment)
+                why = "contact limit" if limited else "rung less than ten seconds before"
             asked = datetime.fromtimestamp(allowed, UTC)
             opening = self.rules.hours.next_opening(asked, recipient.zones)
             if opening is None:

@@ -83,7 +83,7 @@ class Rules:
 
         :param rings: moments of the rings so far, in any order.
         """
-        at = max([moment, *(ring + SAME_NUMBER.total_seconds() for ring in rings)])
+        at = self._paused_until(rings, moment)
         while True:
             latest = at
             for limit in self.contact_limits:
@@ -94,6 +94,14 @@ class Rules:
             if latest == at:
                 return at
             at = latest
+
+    def is_limited(self, rings: Sequence[float], moment: float) -> bool:
+        """Whether a contact limit puts one more ring off, and not only Bland's ten seconds."""
+        return self.allowed_from(rings, moment) > self._paused_until(rings, moment)
+
+    @staticmethod
+    def _paused_until(rings: Sequence[float], moment: float) -> float:
+        return max([moment, *(ring + SAME_NUMBER.total_seconds() for ring in rings)])
 
     def remembered(self, rings: Sequence[float], moment: float) -> list[float]:
         """The rings that a contact limit may still count, and the last one, for the pause before the next."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, Pacing
@@ -118,3 +121,26 @@ def test_what_a_wake_reads_and_writes_does_not_grow_with_the_campaign():
     small, large = bytes_per_wake(4000), bytes_per_wake(40_000)
     for few, many in zip(small, large, strict=True):
         assert many < 1.3 * few, (small, large)
+
+
+@pytest.mark.parametrize(
+    ("ago", "limits", "bucket", "why"),
+    [
+        (3.0, [], "expired", "rung less than ten seconds before until the campaign's end"),
+        (3.0, [ContactLimit(1, 1)], "contact_limit", "contact limit until the campaign's end"),
+        (3000.0, [ContactLimit(1, 1)], "contact_limit", "contact limit until the campaign's end"),
+    ],
+)
+def test_ten_seconds_between_two_rings_are_no_contact_limit(
+    ago: float, limits: list[ContactLimit], bucket: str, why: str
+) -> None:
+    # Another campaign has rung somebody, and in five seconds the hours close for good.
+    now = datetime(2026, 11, 24, 17, 54, 55, tzinfo=ZoneInfo("Europe/Berlin"))
+    hours = CallingHours({"tue": "09:00-18:00"})
+    plan = Plan(Rules(hours, now, now + timedelta(days=1), contact_limits=limits), Stored())
+    plan.add(Recipient(0, "a", "+4930123107", ("Europe/Berlin",)))
+    plan.planned()
+    plan.note_rings({"+4930123107": [now.timestamp() - ago]})
+    decision = decide(plan, now)
+    assert not decision.ring
+    assert [(ended.bucket, ended.why) for ended in decision.gone] == [(bucket, why)]
