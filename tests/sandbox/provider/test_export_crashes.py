@@ -60,7 +60,7 @@ def test_killed_at_any_step_and_tried_again_the_files_are_the_same(
     past.calls(8, at(9), at(10))
     past.ring("+14155550154", at(9.95))
 
-    past.edit(unsettled, at(8.9), price=None, summary=None, end_at=at(30).isoformat())
+    past.edit(unsettled, at(8.9), price=None, summary=None, end_at=at(72).isoformat())
     before = Runs(tmp_path / "before", **TABLES)
     before.hour(8)
     before.run(at(9), at(9.1))
