@@ -52,12 +52,13 @@ class AirflowApi:
         self._session.trust_env = False
 
     def request(
-        self, method: str, path: str, json: object = None, params: Mapping[str, Any] | None = None, timeout: float = 30
+        self, method: str, path: str, json: object = None, params: Mapping[str, Any] | None = None, timeout: float = 120
     ) -> Any:
         """
         Send a request and return the parsed reply.
 
         :param path: below `/api/v2`, or from the root if it starts with `/ui/` or `/auth/`
+        :param timeout: seconds; where all of Airflow writes into one SQLite, a writer may wait for half a minute
         :raises ApiError: for a reply of 400 and above
         :raises requests.RequestException: if there is no reply
         """
