@@ -71,8 +71,7 @@ class Plan:
             recipient.rings = rules.remembered(recipient.rings, rules.started.timestamp())
         if not self._ever_open(recipient.zones):
             return self._end(recipient, Bucket.OUTSIDE_HOURS, "the hours never open in all of its zones")
-        start = rules.started.timestamp()
-        if rules.is_limited(recipient.rings, start) and rules.allowed_from(recipient.rings, start) >= rules.ends:
+        if recipient.rings and self._ever_limited(recipient.rings):
             return self._end(recipient, Bucket.CONTACT_LIMIT, "rung as often as allowed by earlier campaigns")
         chain = self.chains.get(recipient.zones)
         if chain is None:
@@ -306,9 +305,8 @@ class Plan:
 
     def fitted(self, recipient: Recipient, due: float, why: str) -> tuple[float | None, str]:
         """``due`` moved on to where limits and hours allow a ring, or ``None`` if the campaign ends before; and why."""
-        moment = due
+        moment, rings = due, self.rings_of(recipient)
         while moment < self.rules.ends:
-            rings = self.rings_of(recipient)
             allowed = self.rules.allowed_from(rings, moment)
             if allowed > moment:
                 limited = self.rules.is_limited(rings, moment)
@@ -373,6 +371,10 @@ class Plan:
         if closing is Bucket.BUDGET:
             return self.give_up(recipient, closing, "the budget was used up")
         return self.give_up(recipient, closing, "the campaign ended before")
+
+    def _ever_limited(self, rings: list[float]) -> bool:
+        start = self.rules.started.timestamp()
+        return self.rules.allowed_from(rings, start) >= self.rules.ends and self.rules.is_limited(rings, start)
 
     def _ever_open(self, zones: tuple[str, ...]) -> bool:
         if zones not in self._opens:
