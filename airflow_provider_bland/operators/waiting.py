@@ -263,7 +263,8 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to the call when Airflow itself ends the deferral: its timeout passed, or the trigger broke."""
-        if (next_kwargs or {}).get("try_number", int(context["ti"].try_number)) != int(context["ti"].try_number):
+        try_number = int(context["ti"].try_number)
+        if (next_kwargs or {}).get("try_number", try_number) != try_number:
             # Airflow 3.0 resumes a retry with what its predecessor was resumed with, and so it would never redial.
             return self.execute(context)
         try:
