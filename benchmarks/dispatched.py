@@ -181,9 +181,8 @@ RATIOS = ("task instances", "requests per call", "scheduler CPU per call, ms", "
           "Airflow CPU per call, ms")  # fmt: skip
 
 
-def show(results: dict[str, dict[str, Any]]) -> None:
-    """Print the table, and what the others cost beside a campaign."""
-    rows = {way: figures(found) for way, found in results.items()}
+def show(rows: dict[str, dict[str, float]]) -> None:
+    """Print the table of figures by way, and what the others cost beside a campaign."""
     print(f"\n{'':28}" + "".join(f"{way:>12}" for way in rows))
     for name in next(iter(rows.values())):
         print(f"{name:28}" + "".join(f"{row[name]:12,.2f}" for row in rows.values()))
@@ -216,14 +215,13 @@ def show_wakes(results: dict[int, dict[str, Any]]) -> None:
         )
 
 
-def judged(results: dict[str, dict[str, Any]]) -> bool:
-    """Print what is promised, and whether it was kept."""
-    rows = {way: figures(found) for way, found in results.items()}
+def judged(rows: dict[str, dict[str, float]], states: dict[str, str]) -> bool:
+    """Print what is promised, and whether it was kept, by figures and states of the runs."""
     kept: dict[str, bool] = {}
     # Of the loop nothing is promised: where a request for a call breaks, it does not know, and that is shown above.
     for way in [way for way in rows if way != "loop"]:
         row = rows[way]
-        well = results[way]["state"] == "success" and not row["rings less intents"] and not row["numbers rung twice"]
+        well = states[way] == "success" and not row["rings less intents"] and not row["numbers rung twice"]
         kept[f"{way}: ended well, as many rings as intents, nobody twice"] = well
         if way != "mapped":
             kept[f"{way}: one task instance"] = row["task instances"] == 1
@@ -255,8 +253,9 @@ def run(home: Path, pace: Pace, sizes: dict[str, int], wakes: Sequence[int]) -> 
             print(f"{way}, {people:,} people: {json.dumps(told)}", file=sys.stderr, flush=True)
         kept = True
         if results:
-            show(results)
-            kept = judged(results)
+            rows = {way: figures(found) for way, found in results.items()}
+            show(rows)
+            kept = judged(rows, {way: found["state"] for way, found in results.items()})
         short = Pace(concurrent=100, per_second=100, talk=10, speed=pace.speed)
         show_wakes({people: contest.play("calls", people, short, budget=1000) for people in wakes})
         return kept

@@ -138,7 +138,7 @@ with DAG("contest_mapped", schedule=None):
     words = "{% raw %}" + WORDS + "{% endraw %}"
     SendCallOperator.partial(
         task_id="ring", task=words, deferrable=True, poll_interval=POLL, retries=3, retry_delay=timedelta(seconds=5)
-    ).expand_kwargs(rows())
+    ).expand(row=rows())
 
 with DAG("contest_loop", schedule=None):
 
