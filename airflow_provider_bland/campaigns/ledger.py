@@ -173,9 +173,14 @@ class Ledger:
 
     def forget(self) -> None:
         """Remove all but the word that there was a campaign."""
-        self.clear()
-        for kind in (_PAGES, *_CHUNKS):
+        # Segments last: they say that there is something left.
+        for kind in (_PAGES, *_CHUNKS, _SEGMENTS):
             self._folder.remove_all(kind)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is more than the word that there was a campaign."""
+        return bool(self._segments())
 
     def clear(self) -> None:
         """Remove what an execution left behind that died before the campaign began."""

@@ -22,6 +22,9 @@ def progress_of(plan: Plan, now: float, wake_at: float | None, why: str) -> dict
     :param why: what is waited for.
     """
     waiting = plan.waiting
+    # With nobody under way, nothing happens before.
+    begins = now if plan.under_way or wake_at is None else max(now, wake_at)
+    over = min(begins + waiting * seconds_per_ring(plan), plan.rules.ends)
     return {
         "rows": plan.rows,
         "rings": plan.purse.rings,
@@ -32,7 +35,7 @@ def progress_of(plan: Plan, now: float, wake_at: float | None, why: str) -> dict
         "waits_for": why or None,
         "wake_at": _iso(wake_at),
         "slowed_down_until": _iso(plan.pace.pause_until) if plan.pace.pause_until > now else None,
-        "not_over_before": _iso(min(now + waiting * seconds_per_ring(plan), plan.rules.ends)) if waiting else None,
+        "not_over_before": _iso(over) if waiting else None,
     }
 
 

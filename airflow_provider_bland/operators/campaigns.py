@@ -53,7 +53,8 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
 
     Waves are placed on a worker; in between the task waits in the triggerer, at the cost of one trigger. What has been
     done is kept in a ledger beside the results, so that any later execution (a retry, a clear, another machine) goes on
-    where the last one ended, and nobody is rung again.
+    where the last one ended, and nobody is rung again. Give it ``retries``: without them a lost worker leaves people
+    unattended until somebody clears the task.
 
     The result is ``{"rows", "buckets": {bucket: rows}, "rings", "cost_usd", "results", "manifest"}``.
 

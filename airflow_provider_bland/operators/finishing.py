@@ -52,6 +52,7 @@ def finish(conductor: Conductor, folder: ObjectStoragePath, results_format: str)
     for ended in plan.close(clock.utcnow()):
         conductor.end(ended)
     path = folder / f"results.{results_format}"
+    files.remove_leftovers(folder, conductor.identity.key)
     rows = in_order(conductor.results)
     written = write_rows(path, map(table_row, rows), COLUMNS, file_format=results_format, owner=conductor.identity.key)
     counted = sum(plan.buckets.values())

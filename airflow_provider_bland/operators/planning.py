@@ -114,6 +114,9 @@ class Opening:
         if found is not None:
             manifest = files.read_json(self.folder_of(round_) / MANIFEST) or {}
             if manifest.get("campaign") == found["key"] and manifest.get("state") == FINISHED:
+                # A ledger holds people's rows. Whoever finished the campaign may have died before dropping it.
+                if (ledger := self._ledger_of(round_)).is_kept:
+                    ledger.forget()
                 if not (cleared and self._operator.on_existing == "again"):
                     self.folder, self.manifest = self.folder_of(round_), manifest
                     return None

@@ -136,7 +136,10 @@ def test_each_wake_says_how_far_it_is_and_nothing_personal(
     told = capsys.readouterr().out
     lines = [line.partition("] ")[2] for line in told.splitlines() if "rings for 3 rows" in line]
     assert "2 rings for 3 rows; 2 under way; 1 not rung: 1 invalid_number; $0.00." in lines[0]
-    assert any("1 waiting for opening hours or a redial until" in line for line in lines)
+    redial = next(line for line in lines if "under way" not in line and "waiting" in line)
+    assert "1 waiting for opening hours or a redial until" in redial
+    until, over = (redial.partition(words)[2][:19] for words in ("redial until ", "not over before "))
+    assert until < over
     assert "3 rings for 3 rows (1 answered, 1 voicemail); 1 not rung: 1 invalid_number; $" in lines[-1]
     assert task.xcoms["progress"]["rings"] == 3
     assert HUMAN not in told
