@@ -171,6 +171,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             raise _invalid("is empty")
+        _refuse_rounded(value, value)
         if not value.is_integer() or not 0 < value < 1e15:
             raise _invalid("is a fraction, negative or too large: no number")
         return str(int(value))
@@ -195,6 +196,12 @@ def as_text(value: Any) -> str:
     return _written_out(text)
 
 
+def _refuse_rounded(kept: Any, value: float) -> None:
+    """A float of 32 bits holds seven digits: what stands behind them is another number."""
+    if getattr(kept, "itemsize", 8) < 8 and abs(value) > 1 << 24:
+        raise _invalid("was kept in 32 bits, its last digits are lost. Keep the column as text, or as int64")
+
+
 def _plain(character: str) -> str:
     if unicodedata.category(character) in ("Cf", "Cc") and not character.isspace():
         return ""
@@ -214,7 +221,10 @@ def _unwrapped(value: Any) -> str | int | float:
         return float(value) if value.is_finite() and abs(value) < 1e15 else math.nan
     item = getattr(value, "item", None)
     if callable(item):
+        kept = value
         value = item()
+        if isinstance(value, float):
+            _refuse_rounded(kept, value)
     if value is None:
         raise _invalid("is empty")
     if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -18,7 +18,7 @@ from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.campaigns.suppression import SuppressionList
 from airflow_provider_bland.tasks import files
-from airflow_provider_bland.tasks.reading import read_rows
+from airflow_provider_bland.tasks.reading import head_of, read_rows
 from airflow_provider_bland.tasks.tables import moment_text, write_rows
 
 if TYPE_CHECKING:
@@ -297,8 +297,7 @@ def _lines_of(file: ObjectStoragePath) -> Iterator[list[str]]:
         with files.filesystem(file, "suppression").open(file.path, "rb") as raw:
             unpacked: Any = gzip.GzipFile(fileobj=raw) if file.name.endswith(".gz") else raw
             text = io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
-            first = text.readline()
-            delimiter = max(",;\t", key=first.count)
+            _, first, delimiter = head_of(text)
             yield from csv.reader(itertools.chain([first], text), delimiter=delimiter)
     except FileNotFoundError:
         raise BlandValidationError("suppression", f"there is no file {file}. An empty list is a file, too.") from None

@@ -7,8 +7,9 @@ import gzip
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, cast
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.tasks import files
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 Fail = Callable[[str], BlandValidationError]
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_SEPARATOR: Final = re.compile(r'"?sep=([,;\t])"?\s*', re.IGNORECASE)
 
 
 def read_rows(
@@ -90,24 +93,49 @@ def _read_csv(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(max(csv.field_size_limit(), 1 << 26))
     text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
     try:
-        head = text.readline()
-        delimiter = max(",;\t", key=head.count)
+        above, head, delimiter = head_of(text)
         reader = csv.reader(itertools.chain([head], text), delimiter=delimiter, strict=True)
         names = [name.strip() for name in next(reader, [])]
-        if len(set(names)) < len(names):
-            raise fail(f"the head names {next(name for name in names if names.count(name) > 1)!r} twice.")
+        named = [name for name in names if name]
+        if len(set(named)) < len(named):
+            raise fail(f"the head names {next(name for name in named if named.count(name) > 1)!r} twice.")
         for cells in reader:
             if not cells:
                 continue
-            if len(cells) > len(names):
-                raise fail(f"line {reader.line_num} has {len(cells)} cells, but the head has {len(names)}.")
-            yield dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=True))
+            if any(cells[len(names) :]):
+                line = above + reader.line_num
+                raise fail(f"line {line} has {len(cells)} cells, but the head has {len(names)}.")
+            # A column without a name (spreadsheets leave some behind, pandas its index) cannot be spoken of.
+            cells += [""] * (len(names) - len(cells))
+            yield {name: cell for name, cell in zip(names, cells, strict=False) if name}
     except UnicodeDecodeError as error:
         raise fail(f"is not UTF-8 (byte 0x{error.object[error.start]:02x}). Save it as UTF-8.") from None
     except csv.Error as error:
-        raise fail(f"line {reader.line_num}: {error}.") from None
+        raise fail(f"line {above + reader.line_num}: {error}.") from None
     finally:
         text.detach()
+
+
+def head_of(text: TextIO) -> tuple[int, str, str]:
+    """
+    The first line of a CSV file that says something, and what stands between its cells.
+
+    :return: how many lines stand above it, the line, and ``,``, ``;`` or a tab.
+    """
+    above, told = 0, ""
+    while (head := text.readline()) and (not head.strip() or _SEPARATOR.fullmatch(head)):
+        above += 1
+        # What spreadsheets say to one another.
+        if found := _SEPARATOR.fullmatch(head):
+            told = found[1]
+    outside = _QUOTED.sub("", head)
+    return above, head, told or max(",;\t", key=outside.count)
+
+
+class Single(float):
+    """A number that was kept in 32 bits or fewer: above 16,777,216 its last digits are made up."""
+
+    itemsize = 4
 
 
 def _read_parquet(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
@@ -115,7 +143,17 @@ def _read_parquet(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        for batch in pq.ParquetFile(raw).iter_batches(batch_size=BATCH):
-            yield from batch.to_pylist()
+        file = pq.ParquetFile(raw)
+        names = file.schema_arrow.names
+        if len(set(names)) < len(names):
+            raise fail(f"has two columns of the name {next(name for name in names if names.count(name) > 1)!r}.")
+        singles = [field.name for field in file.schema_arrow if field.type in (pa.float32(), pa.float16())]
+        for batch in file.iter_batches(batch_size=BATCH):
+            rows = batch.to_pylist()
+            for row in rows if singles else ():
+                row |= {name: Single(row[name]) for name in singles if row[name] is not None}
+            yield from rows
     except pa.ArrowInvalid as error:
         raise fail(f"is not a Parquet file ({error}).") from None
+    except (pa.ArrowException, OverflowError, ValueError) as error:
+        raise fail(f"holds what cannot be read ({error}).") from None

@@ -185,6 +185,14 @@ def test_a_scalar_of_a_table_library_is_its_value():
             read_number(Scalar(nothing), "US")
 
 
+def test_a_scalar_of_32_bits_has_lost_digits():
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(NumberRefusedError, match="kept in 32 bits"):
+        read_number(numpy.float32(4155550100), "US")
+    assert read_number(numpy.float64(4155550100), "US").e164 == US
+    assert read_number(numpy.int64(4155550100), "US").e164 == US
+
+
 @pytest.mark.parametrize("region", ["USA", "", "XX", "1", 1, "001"])
 def test_a_region_that_is_none(region):
     with pytest.raises(BlandValidationError, match="two letters"):

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.campaigns.numbers import NumberRefusedError, read_number
 from airflow_provider_bland.tasks import files, tables
 from airflow_provider_bland.tasks.reading import batches, read_rows
 from airflow_provider_bland.tasks.sdk import ObjectStoragePath
@@ -202,6 +203,65 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
         {"phone": "+4930123", "name": "Müller; Max", "note": ""},
         {"phone": "+4930124", "name": "", "note": ""},
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "phone,name,,,\n+1,Ada,,,\n+2,Ben\n",
+        ",phone,name\n0,+1,Ada\n1,+2,Ben\n",
+        "\n \r\nphone,name\n\n+1,Ada,\n\n+2,Ben,,\n",
+        "sep=;\nphone;name\n+1;Ada\n+2;Ben\n",
+        '"sep=\t"\r\nphone\tname\r\n+1\tAda\r\n+2\tBen\r\n',
+        '"phone",name\n+1,Ada\n+2,Ben\n',
+    ],
+    ids=["columns without a name", "pandas' index", "empty lines, commas too many", "sep=;", "sep=tab", "quotes"],
+)
+def test_what_spreadsheets_leave_around_a_table_is_no_part_of_it(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content.encode())
+    assert list(read_rows(at(tmp_path / "t.csv"))) == [{"phone": "+1", "name": "Ada"}, {"phone": "+2", "name": "Ben"}]
+
+
+def test_what_is_quoted_in_the_head_separates_nothing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('"last, first, middle";phone\nx, y;+1\n')
+    assert list(read_rows(at(tmp_path / "t.csv"))) == [{"last, first, middle": "x, y", "phone": "+1"}]
+
+
+def test_a_broken_line_is_counted_from_the_top_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("\n\na,b\n1,2,3\n")
+    with pytest.raises(BlandValidationError, match="line 4 has 3 cells, but the head has 2"):
+        list(read_rows(at(tmp_path / "t.csv")))
+
+
+def test_a_parquet_file_with_a_name_twice_is_refused(tmp_path: Path) -> None:
+    """Which of two columns of numbers is meant is nobody's guess."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.Table.from_arrays([["+1"], ["+2"]], names=["phone", "phone"]), tmp_path / "t.parquet")
+    with pytest.raises(BlandValidationError, match="two columns of the name 'phone'"):
+        list(read_rows(at(tmp_path / "t.parquet")))
+
+
+def test_a_parquet_file_with_a_moment_beyond_pythons_is_refused(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"at": pa.array([2**62], pa.timestamp("us"))}), tmp_path / "t.parquet")
+    with pytest.raises(BlandValidationError, match="holds what cannot be read"):
+        list(read_rows(at(tmp_path / "t.parquet")))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_a_number_that_was_kept_in_32_bits_is_not_rung(tmp_path: Path, kind: str) -> None:
+    """Those floats hold seven digits: the last ones of a telephone number are somebody else's."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    values = pa.array([14155550100.0, 1.5, None], getattr(pa, kind)())
+    pq.write_table(pa.table({"phone": values}), tmp_path / "t.parquet")
+    number, small, nothing = (row["phone"] for row in read_rows(at(tmp_path / "t.parquet")))
+    assert (small, nothing) == (1.5, None)
+    assert json.dumps(small) == "1.5"
+    if kind == "float64":
+        assert read_number(number, "US").e164 == "+14155550100"
+    else:
+        with pytest.raises(NumberRefusedError, match="kept in 32 bits, its last digits are lost"):
+            read_number(number, "US")
 
 
 def test_a_long_cell_and_a_line_break_inside_one(tmp_path: Path) -> None:
