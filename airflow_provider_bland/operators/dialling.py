@@ -11,9 +11,8 @@ from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS, call_body, is_given, row_fields
 from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.operators.waiting import CallWaiter
-from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.failures import TRIGGER_FAILED, as_task_error
 from airflow_provider_bland.tasks.pauses import pause
-from airflow_provider_bland.tasks.sdk import AirflowTaskTimeout
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.hours import CallingHours
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from airflow_provider_bland.results import CallResult
     from airflow_provider_bland.tasks.sdk import Context
 
-# What Airflow says instead of a method's name when the trigger of a deferral raised, or the deferral timed out.
-_TRIGGER_FAILED: Final = "__fail__"
 _NOT_WORTH_A_DEFERRAL: Final = 5.0
 _LONG_FOR_A_WORKER: Final = 600.0
 
@@ -51,7 +48,7 @@ class CallDialler(CallWaiter):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to it that a trigger that breaks while nobody has been rung costs nothing: the worker waits instead."""
-        if next_method == _TRIGGER_FAILED and self._announced_call_id(context) is None:
+        if next_method == TRIGGER_FAILED and self._announced_call_id(context) is None:
             self.log.warning(
                 "The trigger that waited for the moment to dial broke; waiting on the worker: %s", next_kwargs
             )
@@ -70,25 +67,26 @@ class CallDialler(CallWaiter):
             placed = self._place(context, body, waited=waited, deferrable=deferrable)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None
-        self._announce(context, placed.call_id)
+        with self._in_time(context, placed.call_id):
+            self._announce(context, placed.call_id)
         # A kill that came while the POST was under way found no call to stop.
         self._raise_if_killed()
         details = placed.details
         if details is not None and placed.final:
             return self._conclude(context, details, may_redial=False, counted=True)
         if not self.wait_for_completion and not (details and is_finished(details)):
+            if self._unannounced:
+                self._push_call_id(context, placed.call_id)
             return {"call_id": placed.call_id, "outcome": None}
         watch = CallWatch(wants_analysis=self._wants_analysis, settle_timeout=self.settle_timeout)
         if details is not None and watch.saw(details, time.monotonic()):
             return self._conclude(context, details, counted=placed.counted)
         deadline = min(self._deadline_of(body, placed.record.intent_at), self._execution_deadline())
-        if deferrable:
+        # Airflow before 3.3 has nothing but that XCom to tell a resumed task whether it has rung.
+        if deferrable and not self._unannounced:
             self._defer(placed.call_id, deadline)
-        try:
+        with self._in_time(context, placed.call_id):
             details = self._wait(placed.call_id, watch, deadline)
-        except AirflowTaskTimeout:
-            self._stop_after_timeout(context, placed.call_id)
-            raise
         return self._time_is_up(context, placed.call_id) if details is None else self._conclude(context, details)
 
     def _place(self, context: Context, body: dict[str, Any], *, waited: bool, deferrable: bool) -> PlacedCall:

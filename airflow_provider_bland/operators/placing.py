@@ -26,7 +26,7 @@ from airflow_provider_bland.calls.intents import (
 from airflow_provider_bland.exceptions import BlandCallConflictError, BlandUnsettledCallError
 from airflow_provider_bland.operators.finding import CallFinder, FoundCall
 from airflow_provider_bland.tasks import metrics
-from airflow_provider_bland.tasks.failures import as_task_error
+from airflow_provider_bland.tasks.failures import as_task_error, survived
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.store import IntentStore
 
@@ -170,9 +170,28 @@ class CallPlacer:
             return False
         return True
 
-    def _save(self, record: CallRecord | None) -> None:
-        self._store.save(record)
+    def _intend(self, record: CallRecord, previous: CallRecord | None) -> None:
+        """Write down that somebody is about to be rung; who cannot do that rings nobody."""
+        try:
+            self._store.save(record)
+        except Exception:
+            self._log.warning("Airflow did not take in that %s is about to be rung. Nobody was rung.", self._masked)
+            # It may have been taken in all the same, and would make the next try look for a call in vain.
+            self._take_back(previous)
+            raise
         self._record = record
+
+    def _take_back(self, previous: CallRecord | None) -> None:
+        """Nothing was placed: there is no more to be found than before."""
+        self._record = previous
+        with survived(self._log, "The next try looks for a call that there is not, before it rings."):
+            self._store.save(previous)
+
+    def _keep(self, record: CallRecord) -> None:
+        """Write down a call that exists."""
+        self._record = record
+        with survived(self._log, f"The next try would have to look for call {record.call_id} in Bland's list."):
+            self._store.save(record)
 
     def _adopted(self, found: FoundCall) -> CallRecord:
         self._log.info("Found call %s of an earlier try.", found.call_id)
@@ -189,7 +208,7 @@ class CallPlacer:
             max_tries=self._max_tries if max_tries is None else max_tries,
             call_id=found.call_id,
         )
-        self._save(adopted)
+        self._keep(adopted)
         return adopted
 
     # --- an earlier call ------------------------------------------------------------------------------------------
@@ -276,8 +295,8 @@ class CallPlacer:
         previous = self._record
         self._check()
         self._log.info("Ringing %s.", self._masked)
+        self._intend(record, previous)
         try:
-            self._save(record)
             reply = self._hook.post_call({**gate.body, "metadata": ours}, self._pause_without(previous, record))
         except BlandAmbiguousError as error:
             self._log.warning("%s", error)
@@ -289,7 +308,7 @@ class CallPlacer:
             return PlacedCall(found.call_id, self._adopted(found), found.details)
         except BlandError as error:
             # Provably nothing was placed, so the next try is as free as this one was.
-            self._save(previous)
+            self._take_back(previous)
             if start := _too_soon(gate.body, error):
                 return PutOff(start, "Bland takes no start_time this near")
             metrics.call_refused(error)
@@ -298,16 +317,16 @@ class CallPlacer:
             raise as_task_error(error) from error
         placed = replace(record, call_id=call_id_of(reply))
         metrics.call_placed()
-        self._save(placed)
+        self._keep(placed)
         return PlacedCall(str(placed.call_id), placed)
 
     def _pause_without(self, previous: CallRecord | None, record: CallRecord) -> Callable[[float], None]:
         """How to wait between two POSTs: the first has placed nothing, so meanwhile there is no intent to be found."""
 
         def wait(seconds: float) -> None:
-            self._save(previous)
+            self._take_back(previous)
             pause(seconds, self._check)
-            self._save(replace(record, intent_at=time.time()))
+            self._intend(replace(record, intent_at=time.time()), previous)
 
         return wait
 

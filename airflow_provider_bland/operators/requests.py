@@ -10,7 +10,7 @@ from airflow_provider_bland.api.anything import any_request, dials, secrets_in, 
 from airflow_provider_bland.api.errors import BlandAmbiguousError, BlandError, BlandValidationError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import flag
-from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good
+from airflow_provider_bland.tasks.failures import as_task_error, failed_for_good, survived
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.sdk import BaseOperator, determine_kwargs, mask_secret
@@ -102,22 +102,35 @@ class BlandRequestOperator(RendersAsWritten, BaseOperator):
                 )
         mark: dict[str, Any] = {"max_tries": max_tries}
 
+        def forget() -> None:
+            with survived(self.log, "A retry will not send the request, as if this try had done it."):
+                memory.save(None)
+
+        def intend() -> None:
+            try:
+                memory.save(mark)
+            except Exception:
+                # It may have been written all the same, and nothing was sent.
+                forget()
+                raise
+
         def wait(seconds: float) -> None:
             # Between two attempts of which the first did nothing, there is nothing to remember.
-            memory.save(None)
+            forget()
             pause(seconds, lambda: None)
-            memory.save(mark)
+            intend()
 
-        memory.save(mark)
+        intend()
         try:
             reply = hook.get_conn().send(request, sleep=wait)
         except BlandAmbiguousError as error:
             raise failed_for_good(error) from error
         except BlandError:
-            memory.save(None)
+            forget()
             raise
         small = len(json.dumps(reply)) <= _MOST_KEPT and not any(secrets_in(reply))
-        memory.save({**mark, "reply": reply} if small else {**mark, "answered": True})
+        with survived(self.log, "This try has the reply; should it fail, a retry does not know it."):
+            memory.save({**mark, "reply": reply} if small else {**mark, "answered": True})
         return reply
 
     def _earlier(self, kept: Any, request: BlandRequest) -> Any:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
+from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, reason_of, result_of
 from airflow_provider_bland.api.checks import from_template
 from airflow_provider_bland.api.errors import BlandConnectionError, BlandError
 from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.phone import mask_number
+from airflow_provider_bland.api.text import clean
 from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.calls.intents import UnreadableRecordError, Verdict, verdict
 from airflow_provider_bland.calls.sight import Sight
@@ -32,9 +33,11 @@ from airflow_provider_bland.tasks.failures import (
     TaskDeferralTimeout,
     as_task_error,
     is_deferral_timeout,
+    survived,
 )
 from airflow_provider_bland.tasks.pauses import pause
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.sdk import AirflowTaskTimeout
 from airflow_provider_bland.tasks.store import IntentStore, StopNote
 from airflow_provider_bland.triggers.events import PATIENCE, WaitEvent, WaitStatus
 
@@ -70,6 +73,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._blind = ""
+        self._unannounced = False
         self.call_url = ""
 
     def _remember(self, call_id: str) -> None:
@@ -78,11 +82,18 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
         self.call_url = BlandCallLink.url_of(call_id) if self.hook.settings.base_url is None else ""
 
     def _announce(self, context: Context, call_id: str) -> None:
+        """Tell links and downstream tasks of the call."""
         self._remember(call_id)
-        ti = context["ti"]
-        ti.xcom_push(key="call_id", value=call_id)
+        self._unannounced = True
+        with survived(self.log, f"This task waits here, and announces call {call_id} at its end."):
+            self._push_call_id(context, call_id)
         if self.call_url:
-            ti.xcom_push(key=CALL_URL_KEY, value=self.call_url)
+            with survived(self.log, "The link to the call comes at its end."):
+                context["ti"].xcom_push(key=CALL_URL_KEY, value=self.call_url)
+
+    def _push_call_id(self, context: Context, call_id: str) -> None:
+        context["ti"].xcom_push(key="call_id", value=call_id)
+        self._unannounced = False
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -114,14 +125,10 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
         start = started.timestamp() if isinstance(started, datetime) else time.time()
         return start + float(self.execution_timeout.total_seconds())
 
-    def _starts_at(self) -> float | None:
-        """Epoch seconds at which Bland is to dial, if that is not at once."""
-        start = self._given("start_time")
-        return parse_start_time(start).timestamp() if is_given(start) else None
-
     def _look_from(self) -> float:
         """Epoch seconds before which nothing happens: Bland has not dialled yet."""
-        return (self._starts_at() or 0.0) - _BEFORE_START
+        start = self._given("start_time")
+        return parse_start_time(start).timestamp() - _BEFORE_START if is_given(start) else 0.0
 
     def _wait(self, call_id: str, watch: CallWatch, deadline: float) -> dict[str, Any] | None:
         """Details of the call once it is over, ``None`` if its time is up; then ``_blind`` says what was not heard."""
@@ -317,12 +324,14 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
             )
         if not counted:
             metrics.call_finished(outcome, details)
+        if self._unannounced:
+            self._push_call_id(context, call_id)
         ti.xcom_push(key="outcome", value=str(outcome))
-        masked = mask_number(details.get("to") or self._given("phone_number"))
+        masked = clean(mask_number(details.get("to") or self._given("phone_number")), limit=40)
         self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
         tries_left = may_redial and self._tries_left(context)
         decision = verdict(outcome, fail_on=self.fail_on, redial_on=self.redial_on, tries_left=tries_left)
-        reason = f" ({details['error_message']})" if details.get("error_message") else ""
+        reason = reason_of(details)
         if decision is Verdict.REDIAL:
             raise BlandRedialError(
                 f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in redial_on. "
@@ -349,11 +358,12 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
                 "again without ringing.",
                 call_id=call_id,
             )
-        StopNote(context).write(call_id)
+        note = StopNote(context)
+        note.write(call_id)
         try:
             with self.hook.within(_STOPPING):
                 if not self.hook.stop_call(call_id)["stopped"]:
-                    StopNote(context).write(None)
+                    note.write(None)
                     return self._conclude(context, self.hook.get_call(call_id))
         except BlandError as error:
             raise BlandCallStillActiveError(
@@ -362,6 +372,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
                 call_id=call_id,
                 status_code=error.status_code,
             ) from error
+        note.write(call_id)
         metrics.call_finished(CallOutcome.CANCELED)
         message = f"Call {call_id} did not end in time and was stopped.{blind}"
         if CallOutcome.CANCELED in self.redial_on:
@@ -374,12 +385,17 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
             outcome=CallOutcome.CANCELED,
         )
 
-    def _stop_after_timeout(self, context: Context, call_id: str) -> None:
-        if not self.stop_on_timeout:
-            return
-        StopNote(context).write(call_id)
+    @contextlib.contextmanager
+    def _in_time(self, context: Context, call_id: str) -> Iterator[None]:
+        """Around what Airflow may break off because ``execution_timeout`` is over: then the call is over too."""
         try:
-            with self.hook.within(_STOPPING):
-                self.hook.stop_call(call_id)
-        except BlandError as error:
-            self.log.warning("Call %s could not be stopped: %s Stop it in Bland's dashboard.", call_id, error)
+            yield
+        except AirflowTaskTimeout:
+            if self.stop_on_timeout:
+                StopNote(context).write(call_id)
+                try:
+                    with self.hook.within(_STOPPING):
+                        self.hook.stop_call(call_id)
+                except BlandError as error:
+                    self.log.warning("Call %s could not be stopped: %s Stop it in Bland's dashboard.", call_id, error)
+            raise

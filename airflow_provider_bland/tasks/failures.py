@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.text import clean
 from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 try:
@@ -20,13 +22,34 @@ except ImportError:  # Airflow 2.11 has one class for both, and tells a timeout 
     TaskDeferralTimeout = TaskDeferralError  # type: ignore[misc, assignment, unused-ignore]
 
 __all__ = [
+    "TRIGGER_FAILED",
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "as_task_error",
     "failed_for_good",
     "is_deferral_timeout",
+    "survived",
     "trigger_failure",
 ]
+
+
+@contextmanager
+def survived(log: Any, consequence: str) -> Iterator[None]:
+    """
+    Around what Airflow is told of something that has happened anyway: its failure is no reason to lose that, too.
+
+    Airflow's supervisor has asked several times when it gives up, so it is not asked again at once.
+
+    :param consequence: what follows from its not being told, for the log.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - of whatever type: each version has others, and each XCom backend
+        log.warning("Airflow did not take it in: %s %s", clean(f"{type(error).__name__}: {error}."), consequence)
+
+
+TRIGGER_FAILED = "__fail__"
+"""What Airflow says instead of a method's name when the trigger of a deferral raised, or the deferral timed out."""
 
 
 def is_deferral_timeout(error: BaseException) -> bool:
@@ -40,7 +63,7 @@ def trigger_failure(next_method: str, next_kwargs: Mapping[str, Any] | None) -> 
 
     :return: ``None`` if the trigger did its work, or the deferral's time was up.
     """
-    if next_method != "__fail__":
+    if next_method != TRIGGER_FAILED:
         return None
     told = next_kwargs or {}
     error = str(told.get("error", ""))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.calls.intents import CallRecord
+from airflow_provider_bland.tasks.failures import survived
 
 STATE_KEY: Final = "bland_call"
 STOP_KEY: Final = "bland_stopped"
-
-
 REQUEST_KEY: Final = "bland_request"
+
+log = logging.getLogger(__name__)
 
 
 class TaskMemory:
@@ -88,12 +90,12 @@ class CampaignPointer:
     """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
-        self._store = context.get("task_state_store")
+        self._memory = TaskMemory(context, CAMPAIGN_KEY)
 
     @property
     def exists(self) -> bool:
         """Whether there is a store."""
-        return self._store is not None
+        return self._memory.exists
 
     def load(self) -> dict[str, Any] | None:
         """
@@ -101,7 +103,7 @@ class CampaignPointer:
 
         :raises BlandError: if it is nothing of ours: there may be a campaign that it led to.
         """
-        found = self._store.get(CAMPAIGN_KEY) if self._store is not None else None
+        found = self._memory.load()
         if found is None:
             return None
         round_ = found.get("round") if isinstance(found, Mapping) else None
@@ -120,34 +122,30 @@ class CampaignPointer:
 
     def save(self, pointer: Mapping[str, Any]) -> None:
         """Write. Kept for as long as the DAG run: forgetting early could ring twice."""
-        if self._store is not None:
-            from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
-
-            self._store.set(CAMPAIGN_KEY, dict(pointer), retention=NEVER_EXPIRE)
+        self._memory.save(dict(pointer))
 
 
 class StopNote:
     """
     Says of a call that it was stopped because its time was up; on older versions nobody remembers that.
 
+    Whether Airflow takes the note in or not, the call's time is up.
+
     :param context: Airflow's context of the task instance.
     """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
-        self._store = context.get("task_state_store")
+        self._memory = TaskMemory(context, STOP_KEY)
+        self._written: str | None = None
 
     def read(self) -> str | None:
         """Id of the call that was stopped."""
-        found = self._store.get(STOP_KEY) if self._store is not None else None
+        found = self._memory.load()
         return found if isinstance(found, str) else None
 
     def write(self, call_id: str | None) -> None:
-        """Note, before the stop is asked for; or with ``None`` take back."""
-        if self._store is None:
-            return
-        if call_id is None:
-            self._store.delete(STOP_KEY)
-            return
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
-
-        self._store.set(STOP_KEY, call_id, retention=NEVER_EXPIRE)
+        """Note before the stop is asked for, and after it in case Airflow failed; ``None`` takes it back."""
+        if call_id is None or call_id != self._written:
+            with survived(log, "A clear may take the call that was stopped for one that ended by itself."):
+                self._memory.save(call_id)
+                self._written = call_id
