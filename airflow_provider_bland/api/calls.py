@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from airflow_provider_bland.api.ids import is_usable_id
+from airflow_provider_bland.api.text import clean
 from airflow_provider_bland.api.times import parse_timestamp
 
 
@@ -131,6 +132,12 @@ def _has_conversation(call: Mapping[str, Any]) -> bool:
         return False
     _, *parts = _SPEAKER.split(text[:_MOST_TEXT])
     return any(who == "user" and said.strip() for who, said in zip(parts[::2], parts[1::2], strict=True))
+
+
+def reason_of(call: Mapping[str, Any]) -> str:
+    """Why a call failed, in Bland's words and fit for a message, in brackets; empty if it does not say."""
+    said = call.get("error_message")
+    return f" ({clean(said)})" if said else ""
 
 
 def result_of(call: Mapping[str, Any], *, include_transcript: bool = False) -> dict[str, Any]:

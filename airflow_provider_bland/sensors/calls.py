@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, result_of
+from airflow_provider_bland.api.calls import CallOutcome, is_finished, outcome_of, reason_of, result_of
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.calls.watching import GONE_AFTER, SETTLE_TIMEOUT, CallWatch
 from airflow_provider_bland.exceptions import BlandCallFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.arguments import default_deferrable, flag, outcomes, seconds
-from airflow_provider_bland.tasks.failures import as_task_error, trigger_failure
+from airflow_provider_bland.tasks.failures import TRIGGER_FAILED, as_task_error, trigger_failure
 from airflow_provider_bland.tasks.rendering import RendersAsWritten
 from airflow_provider_bland.tasks.sdk import (
     AirflowFailException,
@@ -181,11 +181,16 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
         return self._conclude(context, details)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on waiting on the worker if the trigger broke: the triggerer's fault is not the call's."""
-        failure = trigger_failure(next_method, next_kwargs)
-        if failure is not None:
-            return self._wait_here(context, self._deadline_again(context), failure)
+        """Look from the worker if the deferral itself has failed: the triggerer's fault is not the call's."""
+        if next_method == TRIGGER_FAILED:
+            # By way of Airflow's own, which knows what soft_fail and never_fail make of an error.
+            why = trigger_failure(next_method, next_kwargs) or "it was not there in time."
+            next_method, next_kwargs = self.execute_here.__name__, {"why": why}
         return super().resume_execution(next_method, next_kwargs, context)
+
+    def execute_here(self, context: Context, *, why: str) -> Any:
+        """Go on waiting on the worker; when time is up, look once more."""
+        return self._wait_here(context, self._deadline_again(context), why)
 
     def _wait_here(self, context: Context, deadline: float, why: str) -> Any:
         self.log.warning(
@@ -220,9 +225,8 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
         ti.xcom_push(key="outcome", value=str(outcome))
         self.log.info("Call %s ended: %s.", self.call_id, outcome)
         if outcome in self.fail_on:
-            reason = f" ({details['error_message']})" if details.get("error_message") else ""
             raise BlandCallFailedError(
-                f"Call {self.call_id} ended with outcome {outcome}{reason}, which is in fail_on.",
+                f"Call {self.call_id} ended with outcome {outcome}{reason_of(details)}, which is in fail_on.",
                 call_id=result["call_id"],
                 outcome=outcome,
             )

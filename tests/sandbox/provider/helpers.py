@@ -222,6 +222,10 @@ class Control:
     def end(self, call_id: str, outcome: str = "human") -> None:
         self._ask("POST", f"calls/{call_id}/end", {"outcome": outcome})
 
+    def edit(self, call_id: str, **fields: Any) -> None:
+        """Have a call's details say something else."""
+        self._ask("POST", f"calls/{call_id}/edit", fields)
+
     def set(self, **settings: Any) -> None:
         self._ask("POST", "settings", settings)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from helpers import HAS_STORE, Control, Killed, Task
+from helpers import HAS_STORE, Control, FakeTi, Killed, Task
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.exceptions import (
@@ -15,10 +15,12 @@ from airflow_provider_bland.exceptions import (
     BlandCallStillActiveError,
     BlandCallTimeoutError,
     BlandRedialError,
+    BlandTaskError,
     BlandUnsettledCallError,
 )
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.calls import SendCallOperator
+from airflow_provider_bland.sensors.calls import CallCompletionSensor
 from airflow_provider_bland.tasks.sdk import AirflowFailException, AirflowSkipException
 
 HUMAN = "+14155550100"
@@ -361,3 +363,23 @@ def test_a_start_time_just_past_is_dialled_at_once_and_a_retry_sees_no_change(
     told = capsys.readouterr().out
     assert "start_time passed" in told
     assert "have changed" not in told
+
+
+FAILED = "+14155550105"
+EVIL_REASON = "Call to +1 (415) 555-0105 failed\nERROR root: deleted\x1b[2J " + "x" * 5000
+
+
+@pytest.mark.parametrize("decide", [{}, {"redial_on": ["failed"]}], ids=["fail_on", "redial_on"])
+def test_what_bland_says_of_a_failed_call_is_told_fit_for_a_log(bland: Control, decide: dict[str, Any]) -> None:
+    call_id = str(BlandHook().send_call(FAILED, "Say hello.")["call_id"])
+    bland.settled(call_id)
+    bland.edit(call_id, error_message=EVIL_REASON)
+    operator = SendCallOperator(task_id="ring", phone_number=FAILED, task="Say hello.", **decide)
+    with pytest.raises(BlandTaskError, match=r"outcome failed \(Call to \+\* \(\*\*\*\) \*\*\*-0105") as raised:
+        operator._conclude({"ti": FakeTi(max_tries=1)}, BlandHook().get_call(call_id))
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 1000
+    sensor = CallCompletionSensor(task_id="wait", call_id=call_id)
+    with pytest.raises(BlandTaskError, match=r"\(\*\*\*\) \*\*\*-0105") as raised:
+        sensor.execute({"ti": FakeTi()})
+    assert str(raised.value).isprintable()

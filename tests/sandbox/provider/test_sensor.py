@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from helpers import Control, Task
+from helpers import Control, FakeTi, Task
 
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.calls.watching import CallWatch
@@ -84,6 +85,28 @@ def test_it_never_rings_and_never_stops(bland: Control, way: str) -> None:
 def test_a_timeout_may_skip(bland: Control, way: str) -> None:
     with pytest.raises(AirflowSkipException):
         sensing(ring(ENDLESS), way, timeout=0.5, soft_fail=True).run()
+
+
+BROKEN = {"a broken trigger": {"error": "Trigger failure"}, "no triggerer": {"error": "Trigger timeout"}}
+
+
+@pytest.mark.parametrize("why", BROKEN)
+@pytest.mark.parametrize("soft_fail", [False, True], ids=["fails", "skips"])
+def test_a_deferral_that_fails_ends_as_the_other_ways_do(bland: Control, why: str, soft_fail: bool) -> None:
+    sensor = CallCompletionSensor(
+        task_id="wait", call_id=ring(ENDLESS), timeout=0.5, deferrable=True, soft_fail=soft_fail
+    )
+    with pytest.raises(AirflowSkipException if soft_fail else AirflowSensorTimeout):
+        sensor.resume_execution("__fail__", BROKEN[why], {"ti": FakeTi()})
+
+
+@pytest.mark.parametrize("why", BROKEN)
+def test_a_call_that_has_ended_while_no_triggerer_looked_is_no_timeout(bland: Control, why: str) -> None:
+    call_id = ring(HUMAN)
+    bland.settled(call_id)
+    long_ago = FakeTi(start_date=datetime.now(UTC) - timedelta(hours=1))
+    sensor = CallCompletionSensor(task_id="wait", call_id=call_id, timeout=60, deferrable=True)
+    assert sensor.resume_execution("__fail__", BROKEN[why], {"ti": long_ago})["outcome"] == "answered"
 
 
 @ALL_WAYS
