@@ -135,7 +135,11 @@ def row_fields(row: Any) -> dict[str, Any]:
     if row is None:
         return {}
     if not isinstance(row, Mapping):
-        raise BlandValidationError("row", f"must be a dict of fields of the call, not {type(row).__name__}.")
+        raise BlandValidationError(
+            "row",
+            f"must be a dict of fields of the call, not {type(row).__name__}. Rows that another task returns come by "
+            ".expand(row=...).",
+        )
     for name in row:
         if name not in CALL_FIELDS:
             near = get_close_matches(str(name), CALL_FIELDS, 1)

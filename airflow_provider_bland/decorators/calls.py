@@ -64,7 +64,9 @@ class _BlandCallDecoratedOperator(DecoratedOperator, SendCallOperator):
         return dict(said)
 
 
-def bland_call_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
+def bland_call_task(
+    python_callable: Callable[..., Any] | None = None, multiple_outputs: bool = False, **kwargs: Any
+) -> TaskDecorator:
     """
     Turn a function into a task that rings somebody.
 
@@ -76,10 +78,12 @@ def bland_call_task(python_callable: Callable[..., Any] | None = None, **kwargs:
 
     :param python_callable: the function; see :class:`~airflow_provider_bland.operators.calls.SendCallOperator` for the
         fields it may return, and for the other arguments.
+    :param multiple_outputs: make each field of the call's result an XCom of its own too. What the function is said to
+        return does not decide that, as the result is the call's.
     """
     return task_decorator_factory(
         python_callable,
-        multiple_outputs=False,
+        multiple_outputs=multiple_outputs,
         decorated_operator_class=_BlandCallDecoratedOperator,
         **kwargs,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
-from airflow_provider_bland.api.fields import CALL_FIELDS, is_given
+from airflow_provider_bland.api.fields import CALL_FIELDS, is_given, row_fields
 from airflow_provider_bland.api.text import clean
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.hooks.bland import BlandHook
@@ -223,6 +223,9 @@ class SendCallOperator(CallDialler):
         self.answered_by_enabled = answered_by_enabled
         self.amd = amd
         self.call_options = call_options
+        if not isinstance(row, Mapping):
+            # The output of another task, most likely, which Airflow resolves in templates alone.
+            row_fields(row)
         self.row = row
         self.wait_for_completion = flag("wait_for_completion", wait_for_completion)
         self.deferrable = default_deferrable() if deferrable is None else flag("deferrable", deferrable)

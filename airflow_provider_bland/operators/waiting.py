@@ -331,19 +331,18 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
         self.log.info("Call %s to %s ended: %s.", call_id, masked, outcome)
         tries_left = may_redial and self._tries_left(context)
         decision = verdict(outcome, fail_on=self.fail_on, redial_on=self.redial_on, tries_left=tries_left)
-        reason = reason_of(details)
         if decision is Verdict.REDIAL:
             raise BlandRedialError(
-                f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in redial_on. "
+                f"Call {call_id} to {masked} ended with outcome {outcome}{reason_of(details)}, which is in redial_on. "
                 "The next try will ring again.",
                 call_id=call_id,
                 outcome=outcome,
             )
         if decision is Verdict.FAIL:
             raise BlandCallFailedError(
-                f"Call {call_id} to {masked} ended with outcome {outcome}{reason}, which is in fail_on. It is not rung "
-                "again. To ring again after such an outcome, put it into redial_on; to accept it, take it out of "
-                "fail_on.",
+                f"Call {call_id} to {masked} ended with outcome {outcome}{reason_of(details)}, which is in fail_on. "
+                "It is not rung again. To ring again after such an outcome, put it into redial_on; to accept it, take "
+                "it out of fail_on.",
                 call_id=call_id,
                 outcome=outcome,
             )

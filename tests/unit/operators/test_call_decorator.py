@@ -27,3 +27,17 @@ def test_a_dag_with_decorated_calls_is_stored_and_read_back() -> None:
     assert hasattr(read.task_dict["many"], "partial_kwargs")  # Airflow 2.11 has no `is_mapped`
     assert read.task_dict["remind"].phone_number == "{{ params.phone }}"
     assert {"op_args", "op_kwargs", "phone_number", "task"} <= set(read.task_dict["remind"].template_fields)
+
+
+def test_several_outputs_are_the_users_choice_and_not_that_of_an_annotation() -> None:
+    with DAG("outputs", schedule=None):
+
+        @task.bland_call(phone_number="{{ params.phone }}")
+        def one() -> dict[str, Any]:
+            return {"task": "Remind them."}
+
+        @task.bland_call(phone_number="{{ params.phone }}", multiple_outputs=True)
+        def several() -> dict[str, Any]:
+            return {"task": "Remind them."}
+
+        assert [each().operator.multiple_outputs for each in (one, several)] == [False, True]

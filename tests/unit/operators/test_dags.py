@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.campaigns import Pacing
 from airflow_provider_bland.campaigns.hours import CallingHours
 from airflow_provider_bland.operators.agents import ManageAgentOperator
@@ -101,6 +102,14 @@ def test_a_mapped_task_becomes_one_operator_for_each_row() -> None:
     assert isinstance(operator, SendCallOperator)
     assert (operator.phone_number, operator.task, operator.redial_on) == ("+14155550101", "Say hi.", {"busy"})
     assert (operator.calling_hours, operator.callee_timezone) == (HOURS, "Europe/Oslo")
+
+
+def test_the_output_of_a_task_is_no_row_and_that_is_said_when_the_dag_is_parsed() -> None:
+    with DAG("row", schedule=None):
+        rows = StopCallOperator(task_id="rows", all_active=True).output
+        with pytest.raises(BlandValidationError, match=r"row: must be a dict .* \.expand\(row=\.\.\.\)"):
+            SendCallOperator(task_id="ring", task="Say hi.", row=rows)
+        SendCallOperator.partial(task_id="rings", task="Say hi.").expand(row=rows)
 
 
 def test_a_mapped_campaign_becomes_one_campaign_for_each_list() -> None:
