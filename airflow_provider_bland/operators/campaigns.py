@@ -58,9 +58,9 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
 
     The result is ``{"rows", "buckets": {bucket: rows}, "rings", "cost_usd", "results", "manifest"}``.
 
-    :param recipients: rows (dicts), an ``XComArg`` of rows, a callable of the context that returns rows, or the path of
-        a CSV, JSON Lines or Parquet file on any storage Airflow reaches. Only a path is templated: a row is never
-        rendered.
+    :param recipients: rows (dicts, or a table of pandas, polars or Arrow), an ``XComArg`` of rows, a callable of the
+        context that returns rows, or the path of a CSV, JSON Lines or Parquet file on any storage Airflow reaches. Only
+        a path is templated: a row is never rendered.
     :param call: arguments of the call, named as those of ``SendCallOperator``, the same for all. Not templated: its
         ``{{names}}`` are Bland's variables, which Bland fills from the recipient's columns and ``variables``.
     :param calling_hours: when somebody may be rung, by the wall clock of the callee. ``"always"`` must be written out.
@@ -78,7 +78,8 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         ``shared-cost``, ``personal``, ``uan``.
     :param columns: argument of the call to the column it is taken from, row by row. Templated.
     :param variables: further variables for Bland's ``{{names}}``, the same for all. Templated.
-    :param suppression: paths, and lists of numbers, of people who must not be rung. Templated.
+    :param suppression: paths of files and folders, numbers, lists, rows or tables of people who must not be rung.
+        Templated.
     :param suppression_out: a file, or a folder, to which the numbers are added that are never to be rung again: who
         asked for it (``opt_out``), and whom Bland refuses. Put it into ``suppression`` of other campaigns. Templated.
     :param opt_out: places in a call's details to the values that mean "do not call me again". Default:

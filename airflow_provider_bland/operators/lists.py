@@ -1,14 +1,9 @@
-"""Who must not be rung, and who was rung by earlier campaigns: read from files, and again when those have changed."""
+"""Who must not be rung, and who was rung by earlier campaigns: from wake to wake, read again when it has changed."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import itertools
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +11,10 @@ from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.checks import from_template
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import is_given
-from airflow_provider_bland.campaigns.suppression import SuppressionList
+from airflow_provider_bland.campaigns.numbers import NumberRefusedError, as_text
+from airflow_provider_bland.operators.suppressing import Suppression, is_table, listed, state_of
 from airflow_provider_bland.tasks import files
-from airflow_provider_bland.tasks.reading import head_of, read_rows
+from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.tables import moment_text, write_rows
 
 if TYPE_CHECKING:
@@ -26,76 +22,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_bland.campaigns.limits import ContactLimit
     from airflow_provider_bland.campaigns.plan import Plan
+    from airflow_provider_bland.campaigns.suppression import SuppressionList
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 OPTED_OUT: Final = "opted out"
 _HISTORY_EVERY: Final = 900.0
 """Seconds between looks at what earlier campaigns have left behind: there may be thousands of files."""
-_TABLES: Final = (".jsonl", ".ndjson", ".csv", ".parquet", ".jsonl.gz", ".csv.gz", ".txt")
 _RESULTS: Final = ("results.jsonl", "results.csv", "results.parquet")
-_COLUMNS: Final = ("phone_number", "phone", "mobile", "number", "msisdn", "telephone")
-
-
-class Suppression:
-    """
-    Everybody who must not be rung.
-
-    :param entries: paths of files, or of folders of files, and lists of numbers.
-    :param number_column: preferred column of a file that has several.
-    :param region: country of numbers without a country code.
-    """
-
-    def __init__(self, entries: Any, number_column: str, region: str | None) -> None:
-        self._number_column = number_column
-        self._region = region
-        self._numbers: list[Any] = []
-        self._paths: list[ObjectStoragePath] = []
-        for entry in listed("suppression", entries):
-            if isinstance(entry, str | os.PathLike):
-                self._paths.append(files.storage_path("suppression", str(entry)))
-            elif isinstance(entry, Iterable) and not isinstance(entry, Mapping):
-                self._numbers += list(entry)
-            else:
-                raise BlandValidationError(
-                    "suppression", f"each entry is a path, or a list of numbers, not {type(entry).__name__}."
-                )
-
-    def state(self) -> str:
-        """What the files are like now; another text means that they have changed."""
-        return json.dumps([_state_of(path) for path in self._paths])
-
-    def read(self) -> SuppressionList:
-        """
-        Read everything.
-
-        :raises BlandValidationError: if a file is not there or cannot be read. An empty list must be said to be one.
-        """
-        found = SuppressionList(self._region)
-        found.add(self._numbers)
-        for path in self._paths:
-            for file in _files_of(path, "suppression"):
-                found.add(self._cells_of(file))
-        return found
-
-    def _cells_of(self, file: ObjectStoragePath) -> Iterator[Any]:
-        if file.name.endswith((".csv", ".csv.gz", ".txt")):
-            # Not as a table: many such lists have no head, and begin with a number.
-            lines = _lines_of(file)
-            head = next(lines, [])
-            yield from head
-            column = self._column_of(head)
-            for line in lines:
-                yield from line if column is None else line[column : column + 1]
-            return
-        for row in read_rows(file, argument="suppression"):
-            names = list(row)
-            column = self._column_of(names)
-            yield from row.values() if column is None else (row[names[column]],)
-
-    def _column_of(self, names: Iterable[Any]) -> int | None:
-        """Where the numbers are, if a column says so; else every cell counts."""
-        known = [str(name).strip().lower() for name in names]
-        return next((known.index(name) for name in (self._number_column.lower(), *_COLUMNS) if name in known), None)
 
 
 class History:
@@ -117,7 +50,7 @@ class History:
 
     def state(self) -> str:
         """What the files are like now; another text means that they have changed."""
-        return json.dumps([[str(file), _state_of(file)] for path in self._paths for file in _results_below(path)])
+        return json.dumps([[str(file), state_of(file)] for path in self._paths for file in _results_below(path)])
 
     def read(self, now: float, without: str = "") -> dict[str, list[float]]:
         """
@@ -130,13 +63,20 @@ class History:
         found: dict[str, list[float]] = {}
         for path in self._paths:
             for file in _results_below(path):
-                manifest = files.read_json(file.parent / "manifest.json") or {}
+                manifest = _manifest_of(file)
                 if manifest.get("campaign") == without or manifest.get("last_ring", now) < oldest:
                     continue
-                for row in read_rows(file, argument="history", guarded_cells=True):
-                    for at in _moments(row.get("rung_at")):
-                        if at >= oldest:
-                            found.setdefault(str(row.get("phone_number")), []).append(at)
+                for place, row in enumerate(read_rows(file, argument="history", guarded_cells=True)):
+                    try:
+                        recent = [at for at in moments_of(row.get("rung_at")) if at >= oldest]
+                    except (ValueError, OverflowError, OSError):
+                        raise BlandValidationError(
+                            "history",
+                            f"{file}: row {place} has a rung_at that is no moment, so limits cannot be kept. Is it of "
+                            "another program? Name folders of campaigns' results only.",
+                        ) from None
+                    if recent:
+                        found.setdefault(_e164(row.get("phone_number")), []).extend(recent)
         return found
 
 
@@ -153,7 +93,7 @@ class Forbidden:
         self._file: ObjectStoragePath | None = None
         if is_given(path):
             found = files.storage_path("suppression_out", str(path))
-            self._file = found if found.name.endswith(_TABLES) else found / f"{campaign}.csv"
+            self._file = found if is_table(found.name) else found / f"{campaign}.csv"
         self._campaign = campaign
         self._to_bland = to_bland
         self._new: dict[str, dict[str, Any]] = {}
@@ -237,7 +177,19 @@ class Lists:
             self._seen["suppression"] = self._suppression.state()
 
     def refresh(self, plan: Plan) -> bool:
-        """Tell the plan what has changed; whether anything has."""
+        """
+        Tell the plan what has changed; whether anything has.
+
+        :raises BlandError: if it cannot be read now. Another try may find it whole.
+        """
+        try:
+            return self._refresh(plan)
+        except BlandValidationError as error:
+            raise BlandError(
+                f"{error} It was readable when the campaign began. Nobody is rung without it; the next try reads again."
+            ) from None
+
+    def _refresh(self, plan: Plan) -> bool:
         changed = False
         if self._suppression.state() != self._seen["suppression"]:
             plan.suppress(self.suppressed())
@@ -250,59 +202,49 @@ class Lists:
         return changed
 
 
-def _moments(value: Any) -> Iterator[float]:
+def moments_of(value: Any) -> list[float]:
+    """
+    What stands in ``rung_at``, in results that may have been through other hands since.
+
+    :param value: moments in ISO 8601 (UTC, where there is no offset) or epoch seconds: one, a list, a list as JSON.
+    :return: epoch seconds.
+    :raises ValueError: if it is something else.
+    """
     value = from_template(value)
-    for text in value if isinstance(value, list) else ():
-        yield datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp()
-
-
-def listed(argument: str, entries: Any) -> list[Any]:
-    """Entries of an argument that is a path or a list of them; a template may have written the list as JSON."""
-    entries = from_template(entries)
-    if not is_given(entries):
+    if value is None or value == "":
         return []
-    if isinstance(entries, str | os.PathLike):
-        return [entries]
-    if not isinstance(entries, Iterable) or isinstance(entries, Mapping):
-        raise BlandValidationError(argument, f"must be a path, or a list of them, not {type(entries).__name__}.")
-    return list(entries)
+    found = []
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, bool) or not isinstance(one, str | int | float | datetime):
+            raise ValueError(one)
+        if isinstance(one, int | float):
+            found.append(datetime.fromtimestamp(one, UTC).timestamp())
+            continue
+        moment = one if isinstance(one, datetime) else datetime.fromisoformat(one)
+        found.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return found
 
 
-def _state_of(path: ObjectStoragePath) -> Any:
-    fs = files.filesystem(path)
-    fs.invalidate_cache(files.parent_of(path.path))
-    fs.invalidate_cache(path.path)
+def _e164(number: Any) -> str:
+    """As results have it. Whoever reads them as numbers loses the plus sign."""
+    text = str(number)
+    if text.startswith("+"):
+        return text
     try:
-        if fs.isdir(path.path):
-            entries = sorted(fs.ls(path.path, detail=True), key=lambda one: str(one["name"]))
-            return [[entry["name"], *_marks(entry)] for entry in entries]
-        return _marks(fs.info(path.path))
-    except FileNotFoundError:
-        return None
+        text = as_text(number)
+    except NumberRefusedError:
+        return text
+    return f"+{text}" if text.isdecimal() else text
 
 
-def _marks(entry: Mapping[str, Any]) -> list[str]:
-    return [str(entry.get(name)) for name in ("size", "mtime", "LastModified", "ETag", "etag", "last_modified")]
-
-
-def _files_of(path: ObjectStoragePath, argument: str) -> list[ObjectStoragePath]:
-    fs = files.filesystem(path)
-    if not fs.isdir(path.path):
-        return [path]
-    return [path / name for name in files.list_files(path) if name.endswith(_TABLES)]
-
-
-def _lines_of(file: ObjectStoragePath) -> Iterator[list[str]]:
+def _manifest_of(file: ObjectStoragePath) -> dict[str, Any]:
+    """Of the same campaign as some results; empty if there is none of ours."""
     try:
-        with files.filesystem(file, "suppression").open(file.path, "rb") as raw:
-            unpacked: Any = gzip.GzipFile(fileobj=raw) if file.name.endswith(".gz") else raw
-            text = io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
-            _, first, delimiter = head_of(text)
-            yield from csv.reader(itertools.chain([first], text), delimiter=delimiter)
-    except FileNotFoundError:
-        raise BlandValidationError("suppression", f"there is no file {file}. An empty list is a file, too.") from None
-    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
-        raise BlandValidationError("suppression", f"{file} cannot be read: {error}.") from None
+        found = files.read_json(file.parent / "manifest.json")
+    except BlandValidationError:
+        return {}
+    ours = isinstance(found, dict) and isinstance(found.get("last_ring", 0.0), int | float)
+    return found if ours else {}
 
 
 def _results_below(path: ObjectStoragePath) -> list[ObjectStoragePath]:

@@ -24,12 +24,13 @@ from airflow_provider_bland.campaigns.recipients import Recipient
 from airflow_provider_bland.campaigns.rules import Rules
 from airflow_provider_bland.operators.conducting import Conductor
 from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
-from airflow_provider_bland.operators.lists import Forbidden, History, Lists, Suppression, listed
+from airflow_provider_bland.operators.lists import Forbidden, History, Lists
 from airflow_provider_bland.operators.policy import Identity, Policy
 from airflow_provider_bland.operators.settling import any_call_of
+from airflow_provider_bland.operators.suppressing import Suppression, listed
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder
-from airflow_provider_bland.tasks.reading import read_rows
+from airflow_provider_bland.tasks.reading import read_rows, records
 from airflow_provider_bland.tasks.store import CampaignPointer
 from airflow_provider_bland.tasks.tables import require_format
 
@@ -300,18 +301,29 @@ class Opening:
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         source = self._operator.rows_of(self._context)
-        source = str(source) if isinstance(source, os.PathLike) else source
+        source = str(source) if isinstance(source, os.PathLike) else records(source)
         if isinstance(source, Mapping) or not isinstance(source, Iterable | str) or isinstance(source, bytes):
             raise BlandValidationError(
                 "recipients", f"must be rows (dicts) or a path to them, not {type(source).__name__}."
             )
         rows = source
         if isinstance(source, str):
+            if source.lstrip().startswith(("[", "{")):
+                # Not shown: it holds people's data.
+                raise BlandValidationError(
+                    "recipients",
+                    "are rows that a template wrote as text, which nobody reads again. Give the task's output itself "
+                    "(recipients=rows_task.output), or a function of the context that returns rows.",
+                )
             rows = read_rows(files.storage_path("recipients", source), argument="recipients")
         try:
             for place, row in enumerate(rows):
                 if not isinstance(row, Mapping):
-                    raise BlandValidationError("recipients", f"row {place} is {type(row).__name__}, not a dict.")
+                    raise BlandValidationError(
+                        "recipients",
+                        f"row {place} is {type(row).__name__}, not a dict. Rows need their columns' names: make those "
+                        "of a query with dict(zip(columns, row)).",
+                    )
                 yield row
         except OSError as error:
             raise BlandValidationError("recipients", f"cannot be read: {error}. Nobody was rung.") from None

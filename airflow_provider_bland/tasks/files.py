@@ -58,8 +58,12 @@ def storage_path(argument: str, value: Any) -> ObjectStoragePath:
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
     if not isinstance(value, str | PurePath | ObjectStoragePath) or not str(value).strip():
+        found = "an empty text" if isinstance(value, str) else type(value).__name__
+        raise BlandValidationError(argument, f"must be a path or a URL such as s3://my_conn@bucket/calls, not {found}.")
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{", "(")):
+        # Not shown: there may be anybody's data in it.
         raise BlandValidationError(
-            argument, f"must be a path or a URL such as s3://my_conn@bucket/calls, not {type(value).__name__}."
+            argument, "must be a path; it is a list or an object that a template wrote. Lists: '{{ ... | tojson }}'."
         )
     refuse_credentials(argument, str(value))
     try:

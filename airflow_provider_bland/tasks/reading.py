@@ -54,6 +54,23 @@ def read_rows(
         raise BlandValidationError(argument, f"{path} is not a whole gzip file: {error}.") from None
 
 
+def records(value: Any) -> Any:
+    """
+    The rows of a table of pandas, polars or Arrow, as dicts; anything else as it is.
+
+    :raises BlandValidationError: if two columns have the same name.
+    """
+    names = getattr(value, "column_names", None) or getattr(value, "columns", None)
+    for method, arguments in (("to_pylist", ()), ("to_dicts", ()), ("to_dict", ("records",))):
+        rows = getattr(value, method, None)
+        if names is not None and callable(rows):
+            names = [str(name) for name in names]
+            if len(set(names)) < len(names):
+                raise BlandValidationError("columns", "of a table have the same name twice. Rename one.")
+            return rows(*arguments)
+    return value
+
+
 def _unguarded_rows(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         yield {name: unguarded(value) for name, value in row.items()}

@@ -193,6 +193,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     "nobody": (given(recipients=[]), "recipients", "holds no row"),
     "no rows": (given(recipients=7), "recipients", "must be rows"),
     "a row that is none": (given(recipients=["+14155550100"]), "recipients", "row 0 is str"),
+    "rows of a query": (given(recipients=lambda _: [(HUMAN, "Ada")]), "recipients", "row 0 is tuple, not a dict. Rows"),
+    "rows as text": (
+        given(recipients="[{'phone_number': '+14155550100', 'name': 'Ada'}]"),
+        "recipients",
+        "recipients=rows_task.output",
+    ),
     "number column": (given(number_column="mobile"), "number_column", "'mobile' is no column"),
     "number column, first row refused": (
         given(number_column="mobile", recipients=people(HUMAN, lang="klingon"), columns={"language": "lang"}),
@@ -232,6 +238,7 @@ def test_bad_input_is_refused_before_anybody_is_rung(bland: Control, case: str) 
         Task(lambda: campaign(f"outputs/bad/{case.replace(' ', '-')}", **arguments)).run()
     assert refused.value.argument == argument
     assert words in str(refused.value)
+    assert "Ada" not in str(refused.value)
     assert bland.counts() == {}
 
 

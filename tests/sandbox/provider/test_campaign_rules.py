@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import fsspec
 import pytest
 from campaign_helpers import buckets_of, campaign, people, rows_of, write
 from helpers import Control, Task, TimeMachine
 
+from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
 from airflow_provider_bland.exceptions import BlandAuthError, BlandCampaignStoppedError
 
@@ -103,6 +105,35 @@ def test_a_list_that_changes_between_waves_counts_at_once(bland: Control, machin
     assert result["buckets"]["suppressed"] == 2
     assert [row["bucket"] for row in rows_of("rules/changing")][4:] == ["suppressed", "suppressed"]
     assert bland.rings() == 4
+
+
+def test_a_list_that_is_broken_for_a_while_costs_a_try_and_nobody_is_rung_without_it(
+    bland: Control, machine: TimeMachine
+) -> None:
+    """Somebody writes it anew, in place, while the campaign runs."""
+    numbers = [f"+1212555{1000 + place}" for place in range(6)]
+    bland.describe({"phone_number": "+1212*", "outcomes": ["human"]})
+    path = write("rules/rewritten.csv", "number\n")
+    skip = machine.skip
+
+    def skip_and_break(seconds: float) -> None:
+        fsspec.filesystem("memory").rm_file("/rules/rewritten.csv")
+        skip(seconds)
+
+    machine.skip = skip_and_break  # type: ignore[method-assign]
+    one = Pacing(concurrent=1, per_second=500, per_hour=None, per_day=None)
+    task = Task(
+        lambda: campaign("rules/breaking", recipients=people(*numbers), suppression=[path], pacing=one), retries=1
+    )
+    with pytest.raises(BlandError, match=r"there is no file .*the next try reads again") as failed:
+        task.run()
+    # The task's retries apply.
+    assert not failed.value.permanent
+    assert bland.rings() == 1
+    machine.skip = skip  # type: ignore[method-assign]
+    write("rules/rewritten.csv", "number\n+12125551005\n")
+    assert task.run()["buckets"] == {"answered": 5, "suppressed": 1}
+    assert set(bland.rung().values()) == {1}
 
 
 def test_whoever_wants_to_be_called_later_is_called_then(bland: Control, machine: TimeMachine) -> None:
