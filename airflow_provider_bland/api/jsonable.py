@@ -29,6 +29,19 @@ class NotJsonError(ValueError):
         self.problem = problem
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a table says nothing: ``None``, NaN, and pandas' NaT and NA (which answers no comparison)."""
+    if value is None or type(value) is str:
+        return value is None
+    if isinstance(value, float):
+        return math.isnan(value)
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    if hasattr(value, "dtype") and hasattr(value, "item") and not getattr(value, "shape", ()):
+        return is_missing(value.item())
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
 def jsonable(value: Any, path: str = "", depth: int = 0) -> Any:
     """
     Write a value as JSON's own types: dates in ISO 8601, decimals as numbers, UUIDs and enumerations as strings.

@@ -9,7 +9,7 @@ from typing import Any, Final
 from airflow_provider_bland.api import checks
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import CALL_FIELDS, call_body, is_given
-from airflow_provider_bland.api.jsonable import NotJsonError, jsonable
+from airflow_provider_bland.api.jsonable import NotJsonError, is_missing, jsonable
 from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.intents import NAMESPACE
 
@@ -224,7 +224,6 @@ def _answers_of(dynamic_data: Any) -> Iterator[str]:
 def _cell(value: Any) -> Any:
     """A cell as JSON can carry it: what a reader of tables makes of it may be anything."""
     try:
-        return jsonable(value)
+        return None if is_missing(value) else jsonable(value)
     except NotJsonError:
-        # NaN and NaT, which are how tables say "nothing", are the only values that differ from themselves.
-        return None if value != value else str(value)
+        return str(value)

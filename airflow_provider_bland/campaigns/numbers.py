@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.jsonable import is_missing
 from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.campaigns.buckets import Bucket
 
@@ -219,6 +220,8 @@ def _unwrapped(value: Any) -> str | int | float:
 
     if isinstance(value, Decimal):
         return float(value) if value.is_finite() and abs(value) < 1e15 else math.nan
+    if is_missing(value):
+        raise _invalid("is empty")
     item = getattr(value, "item", None)
     if callable(item):
         kept = value

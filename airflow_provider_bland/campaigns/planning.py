@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.jsonable import is_missing
 from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.campaigns.buckets import Bucket
 from airflow_provider_bland.campaigns.numbers import NumberRefusedError, check_kinds, check_region, read_number
@@ -51,6 +52,14 @@ class Reading:
             raise BlandValidationError(
                 "unknown_zone", f"must be None (do not ring) or 'intersection', not {shown(self.unknown_zone)}."
             )
+
+    def key_of(self, row: Row, place: int) -> str:
+        """The user's own name for a recipient: as text; the place of the row where there is none."""
+        key = row.get(self.key_column) if self.key_column else None
+        if is_missing(key):
+            return str(place)
+        # Tables make floats of a column of whole numbers in which one is missing.
+        return str(int(key) if isinstance(key, float) and key.is_integer() else key)
 
     def check_columns(self, row: Row) -> None:
         """
@@ -105,8 +114,7 @@ class Planner:
         reading, place = self._reading, self._plan.rows
         if not place:
             reading.check_columns(row)
-        key = row.get(reading.key_column) if reading.key_column else None
-        recipient = Recipient(place, str(place if key is None else key), "", data=self._data_of(row))
+        recipient = Recipient(place, reading.key_of(row, place), "", data=self._data_of(row))
         try:
             number = read_number(row.get(reading.number_column), reading.region, reading.number_types)
         except NumberRefusedError as error:

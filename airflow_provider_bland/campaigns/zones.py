@@ -8,13 +8,13 @@ evidence counts together. Whoever is rung is rung only when it is inside the hou
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from airflow_provider_bland.api.jsonable import is_missing
 from airflow_provider_bland.api.phone import mask_numbers_in
 from airflow_provider_bland.campaigns.area_codes import CODES, COUNTRIES
 from airflow_provider_bland.campaigns.numbers import Number
@@ -162,7 +162,7 @@ def _calling_code(prefix: str) -> int | None:
 
 
 def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_missing(value):
         return ""
     text = str(value).strip()
     return "" if text.lower() in ("none", "null", "nan", "nat") else text

@@ -311,10 +311,11 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         """
         for bucket, share in self.fail_when.items():
             found = result["buckets"].get(bucket, 0)
-            if found > share * result["rows"]:
+            # A quotient of whole numbers is what the share's text is; a product is not (0.29 * 100 is below 29).
+            if found / result["rows"] > share:
                 context["ti"].xcom_push(key="result", value=result)
                 raise BlandCampaignFailedError(
-                    f"{found} of {result['rows']} rows ended as {bucket}, more than fail_when allows ({share:.0%}). "
+                    f"{found} of {result['rows']} rows ended as {bucket}, more than fail_when allows ({share:.4g}). "
                     f"The campaign is over, and its results are in {result['results']}. Neither a retry nor a clear "
                     "rings anybody again."
                 )

@@ -287,8 +287,7 @@ class Opening:
             if problem is None:
                 ended = planner.take(row)
             else:
-                key = row.get(operator.key_column) if operator.key_column else None
-                recipient = Recipient(place, str(place if key is None else key), "")
+                recipient = Recipient(place, reading.key_of(row, place), "")
                 ended = conductor.plan.refuse(recipient, Bucket.REFUSED, problem)
             if ended is not None:
                 conductor.end(ended)
@@ -301,7 +300,7 @@ class Opening:
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         source = self._operator.rows_of(self._context)
-        source = str(source) if isinstance(source, os.PathLike) else records(source)
+        source = str(source) if isinstance(source, os.PathLike) else records("recipients", source)
         if isinstance(source, Mapping) or not isinstance(source, Iterable | str) or isinstance(source, bytes):
             raise BlandValidationError(
                 "recipients", f"must be rows (dicts) or a path to them, not {type(source).__name__}."

@@ -54,7 +54,7 @@ class Suppression:
         self._region = region
         self._numbers: list[Any] = []
         self._paths: list[ObjectStoragePath] = []
-        entries = records(entries)
+        entries = records("suppression", entries)
         for entry in entries if _is_rows(entries) else listed("suppression", entries):
             if isinstance(entry, os.PathLike) or (isinstance(entry, str) and not _NUMBER.fullmatch(entry)):
                 self._paths.append(files.storage_path("suppression", entry))
@@ -90,7 +90,7 @@ class Suppression:
 
     def _cells_in(self, value: Any) -> Iterator[Any]:
         """Numbers in what was given: one, a list, rows of a query, a table."""
-        value = records(value)
+        value = records("suppression", value)
         if isinstance(value, Mapping):
             names = list(value)
             column = self._column_of(names)

@@ -54,10 +54,11 @@ def read_rows(
         raise BlandValidationError(argument, f"{path} is not a whole gzip file: {error}.") from None
 
 
-def records(value: Any) -> Any:
+def records(argument: str, value: Any) -> Any:
     """
     The rows of a table of pandas, polars or Arrow, as dicts; anything else as it is.
 
+    :param argument: the operator's argument it comes from, for errors.
     :raises BlandValidationError: if two columns have the same name.
     """
     names = getattr(value, "column_names", None) or getattr(value, "columns", None)
@@ -66,7 +67,8 @@ def records(value: Any) -> Any:
         if names is not None and callable(rows):
             names = [str(name) for name in names]
             if len(set(names)) < len(names):
-                raise BlandValidationError("columns", "of a table have the same name twice. Rename one.")
+                twice = next(name for name in names if names.count(name) > 1)
+                raise BlandValidationError(argument, f"a table has two columns of the name {twice!r}. Rename one.")
             return rows(*arguments)
     return value
 

@@ -120,6 +120,18 @@ def test_counts_can_fail_the_task_after_everything_is_written(bland: Control, ma
     assert bland.rings() == 2
 
 
+@pytest.mark.parametrize(("share", "allowed"), [(0.29, True), (0.2899, False), (0.57, True), (0, False), (0.999, True)])
+def test_a_share_that_is_met_exactly_does_not_fail_the_task(share: float, allowed: bool) -> None:
+    count = 57 if share == 0.57 else 29
+    result = {"rows": 100, "buckets": {"failed": count, "answered": 100 - count}, "results": "memory://x"}
+    operator, context = campaign("x", recipients=people(HUMAN), fail_when={"failed": share}), {"ti": FakeTi()}
+    if allowed:
+        assert operator._judged(context, result) == result  # type: ignore[arg-type]
+    else:
+        with pytest.raises(BlandCampaignFailedError, match=rf"29 of 100 rows .*more than fail_when allows .{share}"):
+            operator._judged(context, result)  # type: ignore[arg-type]
+
+
 def test_each_wake_says_how_far_it_is_and_nothing_personal(
     bland: Control, machine: TimeMachine, capsys: pytest.CaptureFixture[str]
 ) -> None:

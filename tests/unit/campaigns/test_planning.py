@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.campaigns import CallingHours, ContactLimit
+from airflow_provider_bland.campaigns.bodies import CallTemplate
 from airflow_provider_bland.campaigns.plan import Plan
 from airflow_provider_bland.campaigns.planning import Planner, Reading
 from airflow_provider_bland.campaigns.rules import Rules
@@ -101,3 +103,31 @@ def test_how_long_a_call_may_last_comes_from_the_row():
         chain.advance()
         found.append(recipient.minutes)
     assert found == [5, 7.5, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (None, "4"), (float("nan"), "4"), (17, "17"), (17.0, "17"), (1.5, "1.5"), ("017", "017"), ("", ""),
+        (True, "True"), (float("inf"), "inf"), (Decimal("NaN"), "4"),
+    ],
+)  # fmt: skip
+def test_a_recipients_own_name(key, text):
+    """Tables turn a column of ids into floats when one of them is missing; results are to be joined all the same."""
+    assert Reading(key_column="id").key_of({"id": key}, 4) == text
+    assert Reading().key_of({"id": key}, 4) == "4"
+
+
+def test_cells_of_pandas_that_say_nothing():
+    """``pandas.NA`` answers no comparison, not even with itself."""
+    pandas = pytest.importorskip("pandas")
+    numpy = pytest.importorskip("numpy")
+    template = CallTemplate({"task": "Hello {{name}}."}, {"language": "lang"})
+    for nothing in (pandas.NA, pandas.NaT, numpy.nan, numpy.float32("nan"), numpy.datetime64("NaT"), None):
+        row = {"id": nothing, "phone_number": "+12125550100", "tz": nothing, "name": nothing, "lang": nothing}
+        assert template.problem_of(row) is None
+        assert template.data_of(row, "phone_number")["variables"]["name"] is None
+        _, taking = planner(Reading(key_column="id", timezone_column="tz"), data_of=lambda _: {})
+        assert taking.take(row) is None
+        ended = taking.take({**row, "phone_number": nothing})
+        assert (ended.bucket, ended.why, ended.recipient.key) == ("invalid_number", "is empty", "1")

@@ -83,7 +83,7 @@ def test_tables_of_pandas_and_arrow() -> None:
         ({"numbers": [NUMBER]}, "must be a path, or a list of them, not dict"),
         (f"['{NUMBER}']", "tojson"),
         (f"[('{NUMBER}',)]", "tojson"),
-        (Table([{"a": NUMBER}], ["a", "a"]), "same name twice"),
+        (Table([{"a": NUMBER}], ["a", "a"]), "two columns of the name 'a'"),
     ],
 )
 def test_what_holds_no_numbers_is_refused_without_showing_any(entries: Any, words: str) -> None:
