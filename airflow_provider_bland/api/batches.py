@@ -8,7 +8,7 @@ docs.bland.ai/api-v2/post/batches, docs.bland.ai/api-v2/get/batches-id-logs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
@@ -37,11 +37,16 @@ class BatchState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """What a batch's log says."""
+    """
+    What a batch's log says.
+
+    :param calls: calls in all, if it counts them; those that Bland dropped may be among them or not.
+    """
 
     state: BatchState
     code: str | None = None
     reason: str | None = None
+    calls: int | None = None
 
     @property
     def over(self) -> bool:
@@ -56,16 +61,19 @@ def progress_of(events: Iterable[Mapping[str, Any]]) -> BatchProgress:
     :param events: entries of the log, in any order.
     """
     found = BatchProgress(BatchState.UNDER_WAY)
+    counts: list[int] = []
     for event in events:
         payload = event.get("payload")
         payload = payload if isinstance(payload, Mapping) else {}
+        if type(calls := payload.get("calls_total")) is int:
+            counts.append(calls)
         change = payload.get("state_change")
         if change in (BatchState.COMPLETED, BatchState.PARTIAL, BatchState.FAILED):
-            return BatchProgress(BatchState(change), _text(payload.get("code")), _text(payload.get("reason")))
-        if event.get("event_type") == "complete":
+            found = BatchProgress(BatchState(change), _text(payload.get("code")), _text(payload.get("reason")))
+        elif event.get("event_type") == "complete" and not found.over:
             # The counters alone: of the two kinds of entry, either may be missing.
             found = BatchProgress(BatchState.COMPLETED)
-    return found
+    return replace(found, calls=max(counts, default=None))
 
 
 def _text(value: Any) -> str | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import clock
-from airflow_provider_bland.api.batches import BatchState, progress_of
+from airflow_provider_bland.api.batches import BatchProgress, BatchState, progress_of
 from airflow_provider_bland.api.calls import CallOutcome, call_id_of, is_finished, outcome_of
 from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError
 from airflow_provider_bland.api.times import parse_timestamp
@@ -15,7 +15,7 @@ from airflow_provider_bland.campaigns.deciding import Ring, may_still_ring
 from airflow_provider_bland.campaigns.reactions import Refusal, refusal_of
 from airflow_provider_bland.hooks.waves import Answer
 from airflow_provider_bland.operators.launching import Dispatch
-from airflow_provider_bland.operators.settling import tail
+from airflow_provider_bland.operators.settling import ours_of, tail
 
 if TYPE_CHECKING:
     from airflow_provider_bland.operators.desk import Desk
@@ -29,7 +29,7 @@ class InBatches(Dispatch):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        # By id: {"rows", "at", "closes", "stopped"}.
+        # By id: {"rows", "at", "closes", "stopped"}, and "over": when it was seen to be, though calls may be missing.
         self._batches: dict[str, dict[str, Any]] = {}
         # By description: batches whose reply was lost, {"rows", "at", "closes"}.
         self._lost: dict[str, dict[str, Any]] = {}
@@ -37,7 +37,7 @@ class InBatches(Dispatch):
     @property
     def batches(self) -> list[str]:
         """Batches under way."""
-        return list(self._batches)
+        return [batch_id for batch_id, batch in self._batches.items() if "over" not in batch]
 
     @property
     def stop_batches_at(self) -> float | None:
@@ -126,8 +126,9 @@ class InBatches(Dispatch):
 
     @property
     def _doubtful(self) -> Iterable[float]:
-        """Moments of batches that may have been made."""
-        return [lost["at"] for lost in self._lost.values()]
+        """Moments of batches that may have been made, and of ends after which calls may still come to light."""
+        ends = [batch["over"] for batch in self._batches.values() if "over" in batch]
+        return [*(lost["at"] for lost in self._lost.values()), *ends]
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
@@ -150,17 +151,21 @@ class InBatches(Dispatch):
     def _look_at(self, batch_id: str, batch: dict[str, Any]) -> None:
         desk = self._desk
         progress = progress_of(desk.hook.get_batch_logs(batch_id))
-        by_number = {tail(desk.plan.under_way[row].number): row for row in batch["rows"]}
-        over: dict[str, int] = {}
+        by_number: dict[str, list[int]] = {}
+        for row in batch["rows"]:
+            by_number.setdefault(tail(desk.plan.under_way[row].number), []).append(row)
+        over: dict[str, list[int]] = {}
+        listed: set[str] = set()
         still = 0
         for call in desk.hook.iter_calls({"batch_id": batch_id}):
-            row = by_number.get(tail(call.get("to")))
             call_id = call_id_of(call)
-            if row is None or call_id is None:
+            if call_id is None:
                 continue
-            if is_finished(call):
-                over[call_id] = row
-            else:
+            listed.add(call_id)
+            rows = by_number.get(tail(call.get("to")), [])
+            if rows and is_finished(call):
+                over[call_id] = rows
+            elif rows:
                 still += 1
         details = desk.many.details(over) if over else {}
         for call_id, found in details.items():
@@ -168,11 +173,32 @@ class InBatches(Dispatch):
                 continue
             if isinstance(found, BlandError):
                 raise found
-            self._ended(batch, over[call_id], call_id, found)
-        if progress.over and not still:
+            row_ = self._row_of(found, over[call_id])
+            if row_ in batch["rows"]:
+                self._ended(batch, row_, call_id, found)
+        desk.is_dirty = True
+        if progress.over and not still and not self._may_be_late(batch, progress, len(listed)):
             del self._batches[batch_id]
             self._left_over(batch, progress.state)
-        desk.is_dirty = True
+
+    def _row_of(self, details: Mapping[str, Any], rows: Sequence[int]) -> int:
+        """Whose call it is, of those whose numbers end alike."""
+        key, under_way = self._desk.identity.key, self._desk.plan.under_way
+        named = [ours.get("row") for ours in ours_of(details) if ours.get("campaign") == key]
+        called = str(details.get("to"))
+        same = [row for row in rows if row in named] or [
+            row for row in rows if row in under_way and under_way[row].number == called
+        ]
+        return same[0] if same else rows[0]
+
+    def _may_be_late(self, batch: dict[str, Any], progress: BatchProgress, listed: int) -> bool:
+        """Whether calls of a batch that is over may still come to light: Bland's list lags."""
+        if not batch["rows"] or progress.state is BatchState.FAILED:
+            return False
+        if progress.calls is not None and listed >= progress.calls:
+            return False
+        now = clock.now()
+        return bool(now - batch.setdefault("over", now) < self._desk.policy.reconcile_timeout)
 
     def _ended(self, batch: dict[str, Any], row: int, call_id: str, details: Mapping[str, Any]) -> None:
         desk = self._desk

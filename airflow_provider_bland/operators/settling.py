@@ -103,10 +103,11 @@ def _opened(hidden: list[str], many: ManyCalls) -> Iterator[tuple[str, Mapping[s
 
 
 def _names(call: Mapping[str, Any], campaign: str) -> bool:
-    return any(ours.get("campaign") == campaign for ours in _ours(call))
+    return any(ours.get("campaign") == campaign for ours in ours_of(call))
 
 
-def _ours(call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def ours_of(call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What the provider wrote into a call's metadata."""
     variables = call.get("variables")
     for metadata in (call.get("metadata"), variables.get("metadata") if isinstance(variables, Mapping) else None):
         ours = metadata.get(NAMESPACE) if isinstance(metadata, Mapping) else None
@@ -121,7 +122,7 @@ def _match(
     doubts: Mapping[int, Doubt],
     found: dict[int, tuple[str, float]],
 ) -> None:
-    for ours in _ours(call):
+    for ours in ours_of(call):
         if ours.get("campaign") != campaign:
             continue
         row = ours.get("row")

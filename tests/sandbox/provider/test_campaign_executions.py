@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fsspec
@@ -11,7 +11,7 @@ from campaign_helpers import buckets_of, campaign, people, rows_of
 from helpers import Control, FakeStore, Task, TimeMachine
 
 from airflow_provider_bland.api.errors import BlandValidationError
-from airflow_provider_bland.campaigns import ContactLimit
+from airflow_provider_bland.campaigns import CallingHours, ContactLimit
 from airflow_provider_bland.campaigns.ledger import LedgerBrokenError
 
 HUMAN, NO_ANSWER = "+14155550100", "+14155550103"
@@ -75,6 +75,43 @@ def test_a_batch_that_was_never_made_is_reported(bland: Control, machine: TimeMa
     ).run()
     assert result["buckets"] == {"unsettled": 2}
     assert bland.rings() == 0
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["completed", "stopped at closing"])
+def test_calls_of_a_batch_that_the_list_shows_late_are_not_taken_for_dropped(
+    bland: Control, machine: TimeMachine, closing: bool
+) -> None:
+    """A batch is over, and the list knows none of its calls yet: they have rung all the same."""
+    # In real seconds: half a minute of the sandbox's time.
+    bland.set(list_lag=0.3)
+    numbers = [f"+1212555{1000 + place}" for place in range(6)]
+    bland.describe({"phone_number": "+1212*", "outcomes": ["human"], "talk": 10})
+    given: dict[str, Any] = {"recipients": people(*numbers), "dispatch": "batches"}
+    if closing:
+        # Some are rung before the hours close; the others wait at Bland until they are stopped.
+        bland.set(concurrent_limit=2, over_limit="queue", list_lag=1.0)
+        bland.describe({"phone_number": "+1212*", "outcomes": ["human"], "talk": 40})
+        machine.set_to(datetime(2027, 3, 2, 22, 54, 10, tzinfo=UTC))
+        given |= {"calling_hours": CallingHours({"mon-fri": "09:00-18:00"}), "poll_interval": 60}
+        given |= {"reconcile_timeout": 150}
+    result = Task(lambda: campaign(f"executions/late-{closing}", **given)).run()
+    assert result["buckets"] == {"answered": 6}
+    assert result["rings"] == 6
+    assert bland.rung() == dict.fromkeys(numbers, 1)
+
+
+def test_two_of_a_batch_whose_numbers_end_alike_are_told_apart(bland: Control, machine: TimeMachine) -> None:
+    here, there = "+12025550147", "+492025550147"
+    bland.describe(
+        {"phone_number": here, "outcomes": ["human"]}, {"phone_number": there, "outcomes": ["no-answer"]}
+    )  # fmt: skip
+    result = Task(lambda: campaign("executions/alike", recipients=people(there, here), dispatch="batches")).run()
+    assert result["buckets"] == {"answered": 1, "no-answer": 1}
+    assert {row["phone_number"]: row["bucket"] for row in rows_of("executions/alike")} == {
+        here: "answered", there: "no-answer",
+    }  # fmt: skip
+    calls = {call["phone_number"]: [call["call_id"]] for call in bland.calls()}
+    assert {row["phone_number"]: row["call_ids"] for row in rows_of("executions/alike")} == calls
 
 
 def test_a_batch_of_numbers_that_bland_drops(bland: Control, machine: TimeMachine) -> None:
