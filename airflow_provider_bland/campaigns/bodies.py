@@ -27,6 +27,8 @@ _NOT_IN_CALL: Final = {
     "retry": "Bland would ring again by itself, past limits and budget. Use redial and max_attempts.",
     "start_time": "Bland would ring at that time, whatever the hours. Use calling_hours.",
 }
+# What may bring an analysis of its own.
+_OWN_ANALYSIS: Final = ("pathway_id", "persona_id", "agent_id")
 _SCRATCH_NUMBER: Final = "+14155550100"
 
 
@@ -76,6 +78,25 @@ class CallTemplate:
     def wants_analysis(self) -> bool:
         """Whether ``analysis`` is to be waited for."""
         return is_given(self._shared.get("analysis_schema"))
+
+    def check_read(self, argument: str, path: str) -> None:
+        """
+        See that a place in a call's details will ever hold something.
+
+        :param path: such as ``analysis.opted_out``.
+        :raises BlandValidationError: if it is of an analysis that ``call`` does not ask for.
+        """
+        name, _, rest = path.partition(".")
+        if name != "analysis" or "analysis_schema" in self._columns or any(map(self._shared.get, _OWN_ANALYSIS)):
+            return
+        schema = checks.from_template(self._shared.get("analysis_schema"))
+        if not is_given(schema):
+            raise BlandValidationError(argument, f"reads {shown(path)}, but call has no analysis_schema to fill it.")
+        asked = [*schema, *(schema.get("properties") or ())] if isinstance(schema, Mapping) else []
+        if asked and rest and rest.split(".")[0] not in asked:
+            raise BlandValidationError(
+                argument, f"reads {shown(path)}, but call's analysis_schema asks for {', '.join(map(str, asked))}."
+            )
 
     @property
     def max_duration(self) -> float | None:

@@ -7,7 +7,8 @@ Texts of Bland: docs.bland.ai/api-v1/get/calls-id (``error_message``), docs.blan
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
@@ -20,8 +21,10 @@ from airflow_provider_bland.api.text import shown
 
 _NOT_FOUND: Final = "number you dialed is not found"
 _SPAM: Final = "due to spam or number reputation"
-_YES: Final = frozenset({"true", "yes", "1"})
-_NO: Final = frozenset({"false", "no", "0"})
+_YES: Final = frozenset({"true", "yes", "y", "1"})
+_NO: Final = frozenset({"false", "no", "n", "0"})
+_BETWEEN_WORDS: Final = re.compile(r"[\s_-]+")
+_DIGITS: Final = re.compile(r"\d{10}(?:\d{3})?(?:\.\d+)?")
 # Seconds since 1970 of this century; three digits more are milliseconds.
 _SECONDS: Final = (1e9, 1e10)
 _YEARS: Final = (2001, 2286)
@@ -153,7 +156,8 @@ def opted_out(call: Mapping[str, Any], rules: Mapping[str, Iterable[Any]]) -> bo
     """
     Whether the callee asked not to be called again.
 
-    Generous: case does not matter, and what a model writes for ``True`` ("yes", "true") is ``True``.
+    Generous: case, full stops and what stands between words do not matter, and what a model writes for ``True`` ("yes",
+    "true") is ``True``. Of a list any entry will do.
 
     :param call: details of a finished call.
     :param rules: what :func:`check_opt_out` returned.
@@ -161,13 +165,23 @@ def opted_out(call: Mapping[str, Any], rules: Mapping[str, Iterable[Any]]) -> bo
     for path, values in rules.items():
         found = value_at(call, path)
         wanted = {_spelled(value) for value in values}
-        if any(_spelled(one) in wanted for one in (found if isinstance(found, list) else [found]) if one is not None):
+        if any(_spelled(one) in wanted for one in _entries(found)):
             return True
     return False
 
 
+def _entries(found: Any) -> Iterator[Any]:
+    if isinstance(found, list):
+        for entry in found:
+            yield from _entries(entry)
+    elif found is not None:
+        yield found
+
+
 def _spelled(value: Any) -> str:
-    text = str(value).strip().lower()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = _BETWEEN_WORDS.sub("_", str(value).strip(" \t\r\n.!'\"").lower())
     return "true" if text in _YES else "false" if text in _NO else text
 
 
@@ -176,12 +190,14 @@ def callback_of(call: Mapping[str, Any], path: str, zones: Iterable[str]) -> dat
     When the callee asked to be called back.
 
     :param call: details of a finished call.
-    :param path: where it says so: an ISO 8601 date and time, with or without offset, or a date.
+    :param path: where it says so: an ISO 8601 date and time, with or without offset, a date, or epoch seconds.
     :param zones: every zone the callee may be in. A time without offset is the callee's own; where the zones disagree,
         the latest of them is taken.
     :return: aware, or ``None`` if there is no wish, or none that can be read.
     """
     found = value_at(call, path)
+    if isinstance(found, str) and _DIGITS.fullmatch(found.strip()):
+        found = float(found)
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return None
     if isinstance(found, int | float):
@@ -200,3 +216,9 @@ def callback_of(call: Mapping[str, Any], path: str, zones: Iterable[str]) -> dat
     if moment.utcoffset() is not None:
         return moment
     return max(moment.replace(tzinfo=ZoneInfo(zone), fold=1).astimezone(UTC) for zone in zones)
+
+
+def is_unread_wish(call: Mapping[str, Any], path: str) -> bool:
+    """Whether a call says something, a time perhaps, where its callee's wish is to be."""
+    found = value_at(call, path)
+    return not isinstance(found, bool) and any(character.isdigit() for character in str(found))

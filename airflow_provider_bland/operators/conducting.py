@@ -14,7 +14,14 @@ from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.campaigns.deciding import Decision, decide
 from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError
 from airflow_provider_bland.campaigns.plan import Plan
-from airflow_provider_bland.campaigns.reactions import Refusal, callback_of, opted_out, refusal_of, verdict_of
+from airflow_provider_bland.campaigns.reactions import (
+    Refusal,
+    callback_of,
+    is_unread_wish,
+    opted_out,
+    refusal_of,
+    verdict_of,
+)
 from airflow_provider_bland.campaigns.report import ended_call, remember, result_row
 from airflow_provider_bland.campaigns.results import Results
 from airflow_provider_bland.operators.batching import InBatches
@@ -244,6 +251,11 @@ class Conductor:
         rang = recipient.record["at"][-1]
         outcome, verdict = CallOutcome(call["outcome"]), verdict_of(details)
         wish = callback_of(details, self.policy.callback_at, recipient.zones) if self.policy.callback_at else None
+        if self.policy.callback_at and wish is None and is_unread_wish(details, self.policy.callback_at):
+            self.log.warning(
+                "Call %s says in %s what is no ISO 8601 date and time: its callee is not called back for it.",
+                call_id, self.policy.callback_at,
+            )  # fmt: skip
         is_out = opted_out(details, self.policy.opt_out)
         del recipient.record["live"]
         remember(recipient, call)

@@ -98,6 +98,10 @@ class Opening:
         self._context = context
         self._ti = context["ti"]
         self.template = CallTemplate(operator.call, operator.columns, operator.variables)
+        for path in operator.policy.opt_out:
+            self.template.check_read("opt_out", path)
+        if operator.policy.callback_at:
+            self.template.check_read("callback_at", operator.policy.callback_at)
         require_format("results_format", operator.results_format)
         self._base = files.storage_path("results_path", operator.results_path)
         self._pointer = CampaignPointer(context)

@@ -232,6 +232,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     "retry": (given(call={"task": "x", "retry": {"wait": 5}}), "call", "must not hold 'retry'"),
     "hidden retry": (given(call={"task": "x", "call_options": {"retry": {}}}), "call", "must not hold 'retry'"),
     "start_time": (given(call={"task": "x", "start_time": "2030-01-01"}), "call", "must not hold 'start_time'"),
+    "a wish that nobody asks for": (given(callback_at="analysis.call_me_at"), "callback_at", "has no analysis_schema"),
+    "an opt-out by another name": (
+        given(opt_out={"analysis.opt_out": True}, call={"task": "x", "analysis_schema": {"opted_out": "boolean"}}),
+        "opt_out",
+        "reads 'analysis.opt_out', but call's analysis_schema asks for opted_out",
+    ),
     "no script": (given(call={"voice": "maya"}), "call", "task: is missing"),
     "own metadata": (given(call={"task": "x", "metadata": {"airflow": 1}}), "call", "'airflow'"),
     "past end": (given(finish_by="2020-01-01T00:00:00Z"), "finish_by", "is over"),

@@ -14,6 +14,7 @@ from airflow_provider_bland.campaigns.reactions import (
     callback_of,
     check_opt_out,
     check_path,
+    is_unread_wish,
     opted_out,
     refusal_of,
     value_at,
@@ -122,6 +123,28 @@ def test_opting_out(rules, is_opted_out):
     assert opted_out(CALL, check_opt_out(rules)) is is_opted_out
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted", "is_opted_out"),
+    [
+        ("True.", True, True), ("Y", True, True), ("yes!", [True], True), (1.0, [1], True), (1, True, True),
+        ("n", [False], True), ("no", [True], False), ("false.", [True], False), ({"x": 1}, [True], False),
+        ([["stop"], None], ["STOP"], True), ([{"v": "stop"}], ["stop"], False),
+        ("do not contact", ["DO_NOT_CONTACT"], True), ("Do-Not-Contact", ["DO_NOT_CONTACT"], True),
+        ("contact", ["DO_NOT_CONTACT"], False),
+    ],
+)  # fmt: skip
+def test_what_a_model_makes_of_it(said, wanted, is_opted_out):
+    assert opted_out({"analysis": {"x": said}}, check_opt_out({"analysis.x": wanted})) is is_opted_out
+
+
+@pytest.mark.parametrize(
+    ("said", "unread"),
+    [("tomorrow at 5", True), ("03/03/2027", True), ("N/A", False), ("", False), (None, False), (False, False)],
+)
+def test_a_wish_that_was_missed(said, unread):
+    assert is_unread_wish({"analysis": {"x": said}}, "analysis.x") is unread
+
+
 @pytest.mark.parametrize("rules", [["disposition_tag"], "x", {"": [True]}, {"a..b": [True]}, {"a": []}, {"a": [None]},
                                    {"a": [[1]]}, {5: [True]}, None])  # fmt: skip
 def test_rules_that_are_none(rules):
@@ -153,6 +176,8 @@ BOTH = ("America/New_York", "America/Chicago")
         ("2026-10-25T02:30", ("Europe/Berlin",), "2026-10-25T01:30"),
         (1772550000, BOTH, "2026-03-03T15:00"),
         (1772550000000, BOTH, "2026-03-03T15:00"),
+        ("1772550000", BOTH, "2026-03-03T15:00"),
+        (" 1772550000000.0 ", BOTH, "2026-03-03T15:00"),
     ],
 )
 def test_wishes(wish, zones, moment):
