@@ -16,12 +16,14 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from queue import PriorityQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from pluggy import HookimplMarker
 
+from airflow_provider_bland.api.clock import utcnow
 from airflow_provider_bland.tasks.states import Standing, standing
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ DELAY: Final = 4.0
 _AGAIN: Final = 15.0
 _SLICE: Final = 0.5
 _ATTEMPTS: Final = 20
-_RECENT: Final = 120.0
-"""What ended longer ago was not ended by the mark of its run."""
+_MARKING: Final = timedelta(seconds=30)
+"""How long it takes to mark all tasks of a run, before one hears of it."""
 _OURS: Final = frozenset({"phone_number", "bland_conn_id", "stop_on_kill"})
 
 
@@ -46,6 +48,8 @@ class Mark:
     A user's word about a task instance, or with ``task_id=None`` about a whole run.
 
     :param due: seconds on the steady clock at which to look.
+    :param state: what the user has made of a whole run.
+    :param at: when.
     """
 
     dag_id: str
@@ -54,6 +58,25 @@ class Mark:
     map_index: int
     due: float
     attempt: int = 1
+    state: str | None = None
+    at: datetime = field(default_factory=utcnow)
+
+    def has_ended(self, state: str | None, updated_at: datetime | None) -> bool:
+        """
+        Whether it may be this mark that has ended a task.
+
+        The mark of a run leaves alone what had ended before, be it a task that did not wait for its call.
+
+        :param state: of the task instance.
+        :param updated_at: when that was last changed. Not ``end_date``: who waited for a retry keeps the old one.
+        """
+        if standing(state) is not Standing.OVER:
+            return False
+        if self.task_id is not None:
+            return True
+        # A run that is marked as failed has no task of it made a success, and the other way round.
+        untouched = {"failed": "success", "success": "failed"}.get(self.state or "")
+        return state != untouched and (updated_at is None or self.at - updated_at < _MARKING)
 
 
 @dataclass(frozen=True)
@@ -89,13 +112,13 @@ def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
 @hookimpl
 def on_dag_run_success(dag_run: Any, msg: str) -> None:
     """A run has succeeded, or was marked so."""
-    _run_marked(dag_run, msg)
+    _run_marked(dag_run, "success", msg)
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """A run has failed, or was marked so."""
-    _run_marked(dag_run, msg)
+    _run_marked(dag_run, "failed", msg)
 
 
 def _task_marked(previous_state: Any, task_instance: Any) -> None:
@@ -107,10 +130,10 @@ def _task_marked(previous_state: Any, task_instance: Any) -> None:
         )
 
 
-def _run_marked(dag_run: Any, msg: str) -> None:
+def _run_marked(dag_run: Any, state: str, msg: str) -> None:
     # The scheduler gives its reason; the API none (3.0 to 3.2), or says that it was by hand (3.3).
     if not msg or "manually" in msg:
-        _watcher.add(Mark(dag_run.dag_id, dag_run.run_id, None, -1, time.monotonic() + DELAY))
+        _watcher.add(Mark(dag_run.dag_id, dag_run.run_id, None, -1, time.monotonic() + DELAY, state=state))
 
 
 # --- the look ---------------------------------------------------------------------------------------------------------
@@ -198,8 +221,6 @@ def _is_over(call: MarkedCall, hook: BlandHook) -> bool:
 
 def marked_calls(mark: Mark) -> Iterable[MarkedCall]:
     """The calls of marked task instances that are over for good, as Airflow's database has it."""
-    from datetime import UTC, datetime, timedelta
-
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
@@ -218,9 +239,7 @@ def marked_calls(mark: Mark) -> Iterable[MarkedCall]:
     found = []
     with create_session() as session:
         for row, ti in session.execute(wanted).all():
-            if standing(ti.state) is not Standing.OVER:
-                continue
-            if mark.task_id is None and ti.end_date and datetime.now(UTC) - ti.end_date > timedelta(seconds=_RECENT):
+            if not mark.has_ended(ti.state, ti.updated_at):
                 continue
             rendered = RenderedTaskInstanceFields.get_templated_fields(ti, session=session) or {}
             # Only our operator has these; and it is not sure what a value looks like that Airflow has serialized.

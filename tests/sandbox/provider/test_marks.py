@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,6 +83,40 @@ def test_only_users_are_listened_to(hook: Any, arguments: Any, heard: bool, mock
     add = mocker.patch.object(marks._watcher, "add")
     hook(*arguments)
     assert add.called is heard
+
+
+AT = datetime(2026, 11, 26, 12, tzinfo=UTC)
+ONE = Mark("dag", "run", "ring", -1, 0.0, at=AT)
+FAILED_RUN, SUCCESSFUL_RUN = (Mark("dag", "run", None, -1, 0.0, state=state, at=AT) for state in ("failed", "success"))
+
+
+@pytest.mark.parametrize(
+    ("mark", "state", "changed", "ended"),
+    [
+        # The task itself was marked, whatever it was before.
+        (ONE, "failed", -3600, True),
+        (ONE, "success", -1, True),
+        (ONE, "running", -1, False),
+        (ONE, None, -1, False),
+        # A run: what was under way, and what waited for a retry.
+        (FAILED_RUN, "failed", -1, True),
+        (FAILED_RUN, "skipped", -1, True),
+        (SUCCESSFUL_RUN, "success", -1, True),
+        (SUCCESSFUL_RUN, "skipped", -1, True),
+        # It had ended before: it did not wait for its call, or may not hang up when time is up.
+        (FAILED_RUN, "success", -1, False),
+        (FAILED_RUN, "failed", -60, False),
+        (SUCCESSFUL_RUN, "failed", -1, False),
+        (SUCCESSFUL_RUN, "success", -60, False),
+        # The clear of a marked run.
+        (FAILED_RUN, "queued", 5, False),
+        (FAILED_RUN, "failed", 5, True),
+    ],
+)
+def test_a_marked_run_ends_the_calls_of_tasks_that_it_has_ended(
+    mark: Mark, state: str | None, changed: float, ended: bool
+) -> None:
+    assert mark.has_ended(state, AT + timedelta(seconds=changed)) is ended
 
 
 def test_marks_are_looked_at_in_a_thread_and_again_if_need_be(mocker: MockerFixture) -> None:
