@@ -137,8 +137,8 @@ def row_fields(row: Any) -> dict[str, Any]:
     if not isinstance(row, Mapping):
         raise BlandValidationError(
             "row",
-            f"must be a dict of fields of the call, not {type(row).__name__}. Rows that another task returns come by "
-            ".expand(row=...).",
+            f"must be a dict of fields of the call, not {type(row).__name__}. What another task returns comes by "
+            ".expand(row=...), or through a function, with @task.bland_call.",
         )
     for name in row:
         if name not in CALL_FIELDS:

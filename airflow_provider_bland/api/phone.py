@@ -165,3 +165,14 @@ def same_number(one: Any, other: Any) -> bool:
     return first == second or (
         abs(len(first) - len(second)) == 1 and max(first, second, key=len) == f"1{min(first, second, key=len)}"
     )
+
+
+def spellings_of(number: str) -> list[str]:
+    """
+    How Bland may write a number, and so may want it in a filter: some numbers are shown without ``+1``.
+
+    :param number: E.164.
+    :return: with the plus, without it, and of North America with ten digits.
+    """
+    digits = number.removeprefix("+")
+    return [number, digits, *([digits[1:]] if digits.startswith("1") else [])]

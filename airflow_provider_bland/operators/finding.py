@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.calls import call_id_of
 from airflow_provider_bland.api.errors import BlandError, BlandNotFoundError, BlandValidationError
-from airflow_provider_bland.api.phone import same_number
+from airflow_provider_bland.api.phone import same_number, spellings_of
 from airflow_provider_bland.calls.intents import CallRecord, Intent, Mark, shows_metadata
 from airflow_provider_bland.tasks.failures import as_task_error
 from airflow_provider_bland.tasks.pauses import pause
@@ -82,16 +82,26 @@ class CallFinder:
         Search Bland's list for this task instance's call, again and again until it is found or patience ends.
 
         :param record: the intent whose call it is, if that is known; only calls of its round, or of a later one, count.
-        :param once: look once, for a call that should not be there.
+        :param once: look once, by the number alone, for a call that should not be there: an account may make a hundred
+            thousand calls a day, and nobody has the time to read them all for that.
         """
         wanted_round = record.round if record else 0
-        return self._look_for(self._since(record), 0.0 if once else self._patience, wanted_round)
+        return self._look_for(self._ways(record, once), 0.0 if once else self._patience, wanted_round)
 
     def later_round(self, found: FoundCall) -> FoundCall:
         """Where nothing was recorded, a try between this one and the one that placed ``found`` may have redialled."""
         if self._ti.try_number - found.mark.try_number <= 1:
             return found
-        return self._look_for(self._since(None), self._patience, found.mark.round + 1).found or found
+        return self._look_for(self._ways(None), self._patience, found.mark.round + 1).found or found
+
+    def _ways(self, record: CallRecord | None, once: bool = False) -> list[dict[str, Any]]:
+        """Filters of the list, one search after the other: it cannot filter by metadata."""
+        since = self._since(record)
+        spellings = spellings_of(self._number)
+        if once:
+            return [{"to_number": spelling, "start_date": since} for spelling in spellings]
+        # It may show, so perhaps filter, numbers in some other way: if that finds nothing, by time alone.
+        return [{"to_number": self._number, "start_date": since}, {"start_date": since}]
 
     def _since(self, record: CallRecord | None) -> datetime:
         """The earliest moment, by Bland's clock, at which this task instance's call may have been created."""
@@ -102,7 +112,7 @@ class CallFinder:
         moments += [getattr(self._ti, "start_date", None), datetime.now(UTC) - timedelta(days=1)]
         return min(moment for moment in moments if isinstance(moment, datetime)) - clock.MARGIN
 
-    def _look_for(self, since: datetime, patience: float, wanted_round: int) -> Search:
+    def _look_for(self, ways: list[dict[str, Any]], patience: float, wanted_round: int) -> Search:
         deadline = time.monotonic() + patience
         not_ours: set[str] = set()
         while True:
@@ -110,7 +120,7 @@ class CallFinder:
             end = max(deadline, time.monotonic() + _ONE_SEARCH)
             try:
                 with self._hook.within(end - time.monotonic()):
-                    search = self._search(since, not_ours, wanted_round, end)
+                    search = self._search(ways, not_ours, wanted_round, end)
             except BlandError as error:
                 if error.permanent:
                     raise as_task_error(error) from error
@@ -121,11 +131,9 @@ class CallFinder:
                 return search
             pause(min(_LOOK_INTERVAL, left), self._check)
 
-    def _search(self, since: datetime, not_ours: set[str], wanted_round: int, deadline: float) -> Search:
-        # The list cannot filter by metadata, and may show, so perhaps filter, numbers without "+1": so search by number
-        # first, and if that finds nothing by time alone.
+    def _search(self, ways: list[dict[str, Any]], not_ours: set[str], wanted_round: int, deadline: float) -> Search:
         thorough = True
-        for filters in ({"to_number": self._number, "start_date": since}, {"start_date": since}):
+        for filters in ways:
             found: list[FoundCall] = []
             for row in self._hook.iter_calls(filters):
                 self._check()

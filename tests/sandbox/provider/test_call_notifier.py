@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_a_twin_that_was_quicker_is_noticed_before_the_request_is_repeated(bland
 
     def late(self: BlandHook, filters: Any, **more: Any) -> Any:
         looks.append(filters)
-        return iter(()) if len(looks) <= 2 else real(self, filters, **more)
+        return iter(()) if len(looks) <= 3 else real(self, filters, **more)
 
     mocker.patch.object(BlandHook, "iter_calls", late)
     mocker.patch("airflow_provider_bland.notifications.calls.time.sleep")
@@ -100,6 +101,22 @@ def test_nobody_is_rung_where_it_cannot_be_known_whether_they_were(bland: Contro
     with pytest.raises(BlandUnsettledCallError, match="Nobody was rung"):
         tell("sync")
     assert bland.counts().get("POST /v1/calls") is None
+
+
+def test_it_costs_no_more_where_a_hundred_thousand_calls_are_made_a_day(bland: Control) -> None:
+    """Reading all of them would take longer than there is time, and the alarm would not ring."""
+    now = time.time()
+    bland._ask("POST", "history", {"count": 5000, "start": now - 3600, "end": now - 60})
+    for _ in range(2):
+        tell("sync")
+    assert bland.counts()["POST /v1/calls"] == 1
+    assert bland.counts()["GET /v1/calls"] <= 6
+
+
+def test_who_is_shown_with_ten_digits_is_rung_once(bland: Control) -> None:
+    for _ in range(2):
+        tell("sync", number="+14155550160")
+    assert bland.counts()["POST /v1/calls"] == 1
 
 
 def test_further_fields_are_data(bland: Control) -> None:
