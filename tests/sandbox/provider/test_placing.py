@@ -359,3 +359,19 @@ def test_a_kill_is_heard_while_a_limit_of_bland_is_waited_for(bland: Control, mo
         operator.execute({"ti": FakeTi(), "task_state_store": store})
     assert store.values == {}
     assert bland.counts()["POST /v1/calls"] == 1
+
+
+# --- a store that was emptied, by [state_store] clear_on_success or by hand -------------------------------------------
+
+
+@pytest.mark.parametrize("number", [HUMAN, "+14155550160"], ids=["shown in E.164", "shown with ten digits"])
+@pytest.mark.parametrize(("on_existing_call", "rings"), [("reuse", 1), ("call_again", 2)])
+def test_a_clear_finds_the_call_of_a_task_whose_store_was_emptied(
+    bland: Control, number: str, on_existing_call: str, rings: int
+) -> None:
+    ring = task(number, on_existing_call=on_existing_call)
+    first = ring.run()
+    ring.kept.clear()
+    ring.clear()
+    assert (ring.run()["call_id"] == first["call_id"]) is (rings == 1)
+    assert bland.rings() == rings
