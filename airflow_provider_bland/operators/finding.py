@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _LOOK_INTERVAL: Final = 5.0
 # One search may take this long even if there is no patience for a second: the list may have many pages.
 _ONE_SEARCH: Final = 60.0
+# Calls that are looked through, besides those to the number, for one that should not be there.
+_NEWEST: Final = 2000
+
+_Way = tuple[dict[str, Any], int | None]
+"""Filters of the list, and how many rows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,8 @@ class CallFinder:
         Search Bland's list for this task instance's call, again and again until it is found or patience ends.
 
         :param record: the intent whose call it is, if that is known; only calls of its round, or of a later one, count.
-        :param once: look once, by the number alone, for a call that should not be there: an account may make a hundred
-            thousand calls a day, and nobody has the time to read them all for that.
+        :param once: look once, by the number and among the newest calls, for one that should not be there: an account
+            may make a hundred thousand calls a day, and nobody has the time to read them all for that.
         """
         wanted_round = record.round if record else 0
         return self._look_for(self._ways(record, once), 0.0 if once else self._patience, wanted_round)
@@ -94,14 +99,16 @@ class CallFinder:
             return found
         return self._look_for(self._ways(None), self._patience, found.mark.round + 1).found or found
 
-    def _ways(self, record: CallRecord | None, once: bool = False) -> list[dict[str, Any]]:
-        """Filters of the list, one search after the other: it cannot filter by metadata."""
+    def _ways(self, record: CallRecord | None, once: bool = False) -> list[_Way]:
+        """How the list is searched, one way after the other: it cannot filter by metadata."""
         since = self._since(record)
-        spellings = spellings_of(self._number)
         if once:
-            return [{"to_number": spelling, "start_date": since} for spelling in spellings]
+            by_number = [
+                ({"to_number": spelling, "start_date": since}, None) for spelling in spellings_of(self._number)
+            ]
+            return [*by_number, ({"start_date": since}, _NEWEST)]
         # It may show, so perhaps filter, numbers in some other way: if that finds nothing, by time alone.
-        return [{"to_number": self._number, "start_date": since}, {"start_date": since}]
+        return [({"to_number": self._number, "start_date": since}, None), ({"start_date": since}, None)]
 
     def _since(self, record: CallRecord | None) -> datetime:
         """The earliest moment, by Bland's clock, at which this task instance's call may have been created."""
@@ -112,7 +119,7 @@ class CallFinder:
         moments += [getattr(self._ti, "start_date", None), datetime.now(UTC) - timedelta(days=1)]
         return min(moment for moment in moments if isinstance(moment, datetime)) - clock.MARGIN
 
-    def _look_for(self, ways: list[dict[str, Any]], patience: float, wanted_round: int) -> Search:
+    def _look_for(self, ways: list[_Way], patience: float, wanted_round: int) -> Search:
         deadline = time.monotonic() + patience
         not_ours: set[str] = set()
         while True:
@@ -131,11 +138,11 @@ class CallFinder:
                 return search
             pause(min(_LOOK_INTERVAL, left), self._check)
 
-    def _search(self, ways: list[dict[str, Any]], not_ours: set[str], wanted_round: int, deadline: float) -> Search:
+    def _search(self, ways: list[_Way], not_ours: set[str], wanted_round: int, deadline: float) -> Search:
         thorough = True
-        for filters in ways:
+        for filters, limit in ways:
             found: list[FoundCall] = []
-            for row in self._hook.iter_calls(filters):
+            for row in self._hook.iter_calls(filters, limit=limit):
                 self._check()
                 if time.monotonic() > deadline:
                     self._log.warning("The search for the call took too long, and was left unfinished.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sandbox_client import Client
+
+from airflow_provider_bland.sandbox.model.settings import Settings
 
 # From the pages under docs.bland.ai, and from clients of Bland's own.
 BLAND = [
@@ -100,6 +103,10 @@ BLAND = [
 ]
 PAGE = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
 ORGANISATION = "657ad643-92ca-477c-97cc-9d8e6e74d7af"
+
+
+def test_each_setting_is_on_the_page() -> None:
+    assert [field.name for field in fields(Settings) if f"`{field.name}`" not in PAGE] == []
 
 
 def filled(path: str) -> str:
