@@ -199,7 +199,9 @@ class FirstStep(StrEnum):
     """A call may have been placed: find out."""
 
 
-def first_step(record: CallRecord | None, *, has_store: bool, try_number: int, readable: bool = True) -> FirstStep:
+def first_step(
+    record: CallRecord | None, *, has_store: bool, try_number: int, readable: bool = True, resumed: bool = False
+) -> FirstStep:
     """
     Decide how an execution of a task instance begins.
 
@@ -207,13 +209,14 @@ def first_step(record: CallRecord | None, *, has_store: bool, try_number: int, r
     :param has_store: whether there is a state store (Airflow 3.3 and later).
     :param try_number: 1 for the first try.
     :param readable: whether what the store holds could be read. If not, it may have been anything.
+    :param resumed: whether this try has been resumed, and it is not known from what.
     """
     if not readable:
         return FirstStep.RECONCILE
     if record is not None:
         return FirstStep.EXAMINE if record.call_id else FirstStep.RECONCILE
     if try_number <= 1:
-        return FirstStep.PLACE
+        return FirstStep.LOOK_ONCE if resumed else FirstStep.PLACE
     # With a store, an empty one means that no POST was made, unless it was cleaned since.
     return FirstStep.LOOK_ONCE if has_store else FirstStep.RECONCILE
 

@@ -52,10 +52,12 @@ class CallDialler(CallWaiter):
             self.log.warning(
                 "The trigger that waited for the moment to dial broke; waiting on the worker: %s", next_kwargs
             )
-            return self._run(context, waited=True, deferrable=False)
+            return self._run(context, waited=True, deferrable=False, broken=True)
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def _run(self, context: Context, *, waited: bool = False, deferrable: bool | None = None) -> dict[str, Any]:
+    def _run(
+        self, context: Context, *, waited: bool = False, deferrable: bool | None = None, broken: bool = False
+    ) -> dict[str, Any]:
         self._ti = context["ti"]
         deferrable = self.deferrable if deferrable is None else deferrable
         try:
@@ -64,7 +66,7 @@ class CallDialler(CallWaiter):
             settings = self.hook.settings
             arguments = {name: getattr(self, name) for name in CALL_FIELDS} | row_fields(self.row)
             body = call_body(arguments, self.call_options, region=settings.default_region, local=settings.is_local)
-            placed = self._place(context, body, waited=waited, deferrable=deferrable)
+            placed = self._place(context, body, waited=waited, deferrable=deferrable, broken=broken)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None
         with self._in_time(context, placed.call_id):
@@ -89,7 +91,9 @@ class CallDialler(CallWaiter):
             details = self._wait(placed.call_id, watch, deadline)
         return self._time_is_up(context, placed.call_id) if details is None else self._conclude(context, details)
 
-    def _place(self, context: Context, body: dict[str, Any], *, waited: bool, deferrable: bool) -> PlacedCall:
+    def _place(
+        self, context: Context, body: dict[str, Any], *, waited: bool, deferrable: bool, broken: bool
+    ) -> PlacedCall:
         from airflow_provider_bland.operators.gate import DialGate
         from airflow_provider_bland.operators.placing import CallPlacer, PlacedCall, PlacingPolicy
 
@@ -112,7 +116,8 @@ class CallDialler(CallWaiter):
             waited=waited,
         )
         while True:
-            placed = CallPlacer(self.hook, context, body, policy, gate, self.log, self._raise_if_killed).place()
+            placer = CallPlacer(self.hook, context, body, policy, gate, self.log, self._raise_if_killed)
+            placed = placer.place(resumed=broken)
             if isinstance(placed, PlacedCall):
                 return placed
             self._put_off(placed, deferrable)

@@ -132,11 +132,15 @@ class CallPlacer:
         self._intent.metadata(body.get("metadata"), try_number=self._try_number, max_tries=self._max_tries)
         self._finder = CallFinder(hook, context, self._intent, self._number, policy.reconcile_timeout, log, check)
 
-    def place(self) -> PlacedCall | PutOff:
-        """Return this task instance's call, ringing only if that is sure to be the first ring of its intent."""
+    def place(self, *, resumed: bool = False) -> PlacedCall | PutOff:
+        """
+        Return this task instance's call, ringing only if that is sure to be the first ring of its intent.
+
+        :param resumed: whether this try was resumed, and may have rung before.
+        """
         readable = self._load()
-        record = self._record
-        step = first_step(record, has_store=self._store.exists, try_number=self._try_number, readable=readable)
+        record, has_store, try_number = self._record, self._store.exists, self._try_number
+        step = first_step(record, has_store=has_store, try_number=try_number, readable=readable, resumed=resumed)
         if step is FirstStep.PLACE:
             return self._dial(0)
         if record is not None and record.call_id:

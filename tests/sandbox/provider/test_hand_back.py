@@ -214,3 +214,12 @@ async def test_a_deadline_before_the_start_is_a_deadline() -> None:
     async with asyncio.timeout(10):
         event = await anext(aiter(trigger.run()))
     assert event.payload["status"] == WaitStatus.TIMEOUT
+
+
+def test_a_broken_trigger_rings_nobody_twice_though_the_xcom_has_gone(bland: Control) -> None:
+    """Before Airflow 3.3 that XCom is all that tells whether the wait before the call broke, or the one after it."""
+    given = context()
+    deferred(operator(), given)
+    given["ti"].xcoms.clear()
+    assert operator().resume_execution(*FAIL, given)["outcome"] == "answered"
+    assert bland.counts()["POST /v1/calls"] == 1

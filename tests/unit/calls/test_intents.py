@@ -239,6 +239,11 @@ def test_a_record_that_cannot_be_read_may_be_that_of_a_call(try_number: int) -> 
     assert first_step(None, has_store=True, try_number=try_number, readable=False) is FirstStep.RECONCILE
 
 
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_try_that_was_resumed_from_who_knows_what_looks_before_it_rings(has_store: bool) -> None:
+    assert first_step(None, has_store=has_store, try_number=1, resumed=True) is FirstStep.LOOK_ONCE
+
+
 SUBSETS = [
     frozenset(chosen) for size in range(len(CallOutcome) + 1) for chosen in itertools.combinations(CallOutcome, size)
 ]
