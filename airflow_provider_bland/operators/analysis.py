@@ -35,6 +35,7 @@ FEW: Final = 100
 class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
     """
     Ask questions about finished calls. Bland charges credits for each analysis, so none is asked for twice.
+    Only before Airflow 3.3 may a retry ask about a single call again: nothing there outlives a worker that is lost.
 
     For one call (``call_id``) the result is ``{"call_id", "answers": {question: answer}, "credits_used"}``, answers in
     the order of the questions.

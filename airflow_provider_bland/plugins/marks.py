@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pluggy import HookimplMarker
 
 from airflow_provider_bland.api.clock import utcnow
+from airflow_provider_bland.api.ids import is_usable_id
 from airflow_provider_bland.tasks.states import Standing, standing
 
 if TYPE_CHECKING:
@@ -246,15 +247,21 @@ def marked_calls(mark: Mark) -> Iterable[MarkedCall]:
             if not rendered.keys() >= _OURS or str(rendered["stop_on_kill"]).lower() != "true":
                 continue
             task = Mark(row.dag_id, row.run_id, row.task_id, row.map_index, mark.due, mark.attempt)
-            found.append(MarkedCall(task, str(_value(row)), str(rendered["bland_conn_id"])))
+            found.append(MarkedCall(task, str(_call_id_in(row)), str(rendered["bland_conn_id"])))
     return found
 
 
-def _value(row: Any) -> Any:
+def _call_id_in(row: Any) -> Any:
     import json
 
     from airflow.models.xcom import XComModel
 
     value = XComModel.deserialize_value(row)
     # Some versions keep the JSON text of a text.
-    return json.loads(value) if isinstance(value, str) and value.startswith('"') else value
+    value = json.loads(value) if isinstance(value, str) and value.startswith('"') else value
+    if is_usable_id(value):
+        return value
+    # A backend of the user's keeps it elsewhere, and knows where.
+    from airflow.sdk.execution_time.xcom import XCom
+
+    return XCom.deserialize_value(row)

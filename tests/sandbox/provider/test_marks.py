@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers import Control, eventually
+from helpers import AIRFLOW_2, Control, eventually
 from pytest_mock import MockerFixture
 
 from airflow_provider_bland.hooks.bland import BlandHook
@@ -134,6 +134,17 @@ def test_marks_are_looked_at_in_a_thread_and_again_if_need_be(mocker: MockerFixt
     marks._Watcher().add(MARK)
     eventually(lambda: len(looked) == 3)
     assert [mark.attempt for mark in looked] == [1, 2, 3]
+
+
+@pytest.mark.skipif(AIRFLOW_2, reason="Airflow 2.11 tells listeners nothing of marks")
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [("c-1", "c-1"), ('"c-1"', "c-1"), ("s3://xcoms/dag/run/ring/call_id", "c-2"), ({"path": "gs://xcoms/1"}, "c-2")],
+)
+def test_the_calls_id_is_read_from_wherever_xcoms_are_kept(kept: Any, found: str, mocker: MockerFixture) -> None:
+    backend = mocker.Mock(**{"deserialize_value.return_value": "c-2"})
+    mocker.patch("airflow.sdk.execution_time.xcom.XCom", backend)
+    assert marks._call_id_in(SimpleNamespace(value=kept)) == found
 
 
 def test_airflow_loads_the_plugin() -> None:
