@@ -17,6 +17,7 @@ from airflow_provider_bland.calls.answers import ASKED
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.failures import survived
 from airflow_provider_bland.tasks.reading import read_rows
+from airflow_provider_bland.tasks.store import TaskMemory
 from airflow_provider_bland.tasks.tables import Written, write_rows
 
 if TYPE_CHECKING:
@@ -163,23 +164,21 @@ class StoreJournal:
     """
 
     def __init__(self, context: Mapping[str, Any], call_ids: Iterable[str]) -> None:
-        self._store = context.get("task_state_store")
+        self._context = context
         self._call_ids = list(call_ids)
         self._max_tries = int(getattr(context["ti"], "max_tries", 0) or 0)
 
     @property
     def exists(self) -> bool:
         """Whether anything is remembered."""
-        return self._store is not None
+        return self._memory("").exists
 
     def load(self) -> tuple[dict[str, dict[str, Any]], set[str]]:
         """As the protocol says."""
         rows: dict[str, dict[str, Any]] = {}
         asking: set[str] = set()
-        if self._store is None:
-            return rows, asking
         for call_id in self._call_ids:
-            found = self._store.get(self._key(call_id))
+            found = self._memory(call_id).load()
             if found is None:
                 continue
             before = found.get("max_tries") if isinstance(found, Mapping) else None
@@ -196,25 +195,24 @@ class StoreJournal:
     def asking(self, call_id: str) -> None:
         """Write down that a call is about to be asked."""
         try:
-            self._set(self._key(call_id), {"max_tries": self._max_tries})
+            self._memory(call_id).save({"max_tries": self._max_tries})
         except Exception:
             # It may have been written all the same, and nobody is asked now.
-            if self._store is not None:
-                with survived(log, f"A retry takes call {call_id} for one that may have been asked."):
-                    self._store.delete(self._key(call_id))
+            with survived(log, f"A retry takes call {call_id} for one that may have been asked about."):
+                self._memory(call_id).save(None)
             raise
 
     def answered(self, row: Mapping[str, Any]) -> None:
         """Keep a row. One that the store does not take is told in the log: it is charged, and in this try's result."""
-        key, text = self._key(str(row["call_id"])), json.dumps(row)
+        call_id, text = str(row["call_id"]), json.dumps(row)
         kept: dict[str, Any] = {"row": dict(row)}
         try:
             if len(text) > _MOST_TEXT:
                 pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
                 kept = {"pieces": len(pieces)}
                 for number, piece in enumerate(pieces):
-                    self._set(f"{key}_{number}", piece)
-            self._set(key, {"max_tries": self._max_tries, **kept})
+                    self._memory(call_id, number).save(piece)
+            self._memory(call_id).save({"max_tries": self._max_tries, **kept})
         except Exception as error:  # noqa: BLE001 - whatever the store says, the analysis is charged
             log.warning(
                 "The answer about call %s, of %d bytes, could not be kept in the task state store (%s). This try has "
@@ -224,19 +222,13 @@ class StoreJournal:
 
     def _row_in(self, call_id: str, found: Mapping[str, Any]) -> dict[str, Any] | None:
         row, count = found.get("row"), found.get("pieces")
-        if self._store is not None and isinstance(count, int):
-            pieces = [self._store.get(f"{self._key(call_id)}_{number}") for number in range(count)]
+        if isinstance(count, int):
+            pieces = [self._memory(call_id, number).load() for number in range(count)]
             if all(isinstance(piece, str) for piece in pieces):
                 with suppress(ValueError):
                     row = json.loads("".join(pieces))
         return dict(row) if isinstance(row, Mapping) else None
 
-    def _key(self, call_id: str) -> str:
-        return f"{STATE_KEY}_{call_id}"
-
-    def _set(self, key: str, value: Any) -> None:
-        if self._store is None:
-            return
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]
-
-        self._store.set(key, value, retention=NEVER_EXPIRE)
+    def _memory(self, call_id: str, piece: int | None = None) -> TaskMemory:
+        name = f"{STATE_KEY}_{call_id}"
+        return TaskMemory(self._context, name if piece is None else f"{name}_{piece}")
