@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandConnectionError, BlandError, BlandServerError, BlandValidationError
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.sdk import AirflowNotFoundException
 
 if TYPE_CHECKING:
     from airflow_provider_bland.api.transport import AsyncTransport
 
 _SPARE_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 60.0
+# No such connection; or a fault of what is installed here. Anything else is Airflow, or its database, being busy.
+_LASTING: Final = (AirflowNotFoundException, ImportError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class LineError(BlandError):
-    """The triggerer cannot use the connection; it may be missing here, or Airflow does not answer just now."""
+    """
+    The triggerer cannot use the connection.
+
+    :param may_pass: whether Airflow does not answer just now, rather than that it has no such connection here.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class Line:
@@ -60,7 +71,8 @@ class Line:
             raise
         except Exception as error:
             raise LineError(
-                f"The triggerer cannot use connection {self.bland_conn_id!r} ({type(error).__name__}: {error})."
+                f"The triggerer cannot use connection {self.bland_conn_id!r} ({type(error).__name__}: {error}).",
+                may_pass=not isinstance(error, _LASTING),
             ) from error
 
     async def send(self, request: BlandRequest) -> Any:

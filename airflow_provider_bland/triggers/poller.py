@@ -46,6 +46,8 @@ _LOOKS_AT_ONCE: Final = 8
 """Fewer than the transport's connections, so that slow looks leave room for the list."""
 _LIST_SECONDS: Final = 120.0
 _OPEN_ATTEMPTS: Final = 3
+_OPEN_SECONDS: Final = 120.0
+"""How long Airflow may fail to give us the connection: to give all waits to workers would not make its work less."""
 _COMPLAINT_INTERVAL: Final = 60.0
 _RELOOK: Final = 60.0
 """Seconds between direct looks at a call that no list shows."""
@@ -71,6 +73,7 @@ class CallPoller:
         self._emptied = asyncio.Event()
         self._line = Line(bland_conn_id)
         self._open_failures = 0
+        self._open_failed_at = 0.0
         self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
         self._listing: asyncio.Task[None] | None = None
@@ -347,16 +350,24 @@ class CallPoller:
         try:
             await self._line.open()
         except LineError as error:
-            self._open_failures += 1
-            self._complain("%s", error)
-            if self._open_failures >= _OPEN_ATTEMPTS:
-                await self._fail_all(error)
+            await self._not_open(error)
             return False
         except BlandError as error:
             await self._fail_all(error)
             return False
         self._open_failures = 0
         return True
+
+    async def _not_open(self, error: LineError) -> None:
+        now = self._loop.time()
+        self._open_failed_at = self._open_failed_at if self._open_failures else now
+        self._open_failures += 1
+        self._complain("%s", error)
+        patience = _OPEN_SECONDS if error.may_pass else 0.0
+        if self._open_failures >= _OPEN_ATTEMPTS and now - self._open_failed_at >= patience:
+            await self._fail_all(error)
+        else:
+            await self._each(lambda wait: self._unheard(wait, error))
 
     async def _each(self, act: Callable[[Wait], None]) -> None:
         """Do something for every wait, in bites: thousands of them must not keep the event loop for long."""

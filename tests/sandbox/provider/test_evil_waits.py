@@ -31,6 +31,7 @@ from pytest_mock import MockerFixture
 from airflow_provider_bland.api import errors
 from airflow_provider_bland.calls import sight
 from airflow_provider_bland.calls.watching import CallWatch
+from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.triggers import line, poller
 from airflow_provider_bland.triggers.poller import DIRECT_LIMIT, CallPoller
 
@@ -229,6 +230,37 @@ async def test_a_connection_that_is_missing_here_is_handed_back() -> None:
     async with asyncio.timeout(20):
         with pytest.raises(errors.BlandError, match="bland_nowhere"):
             await task
+
+
+async def test_a_busy_airflow_is_no_reason_to_hand_a_wait_back(
+    evil: EvilBland, mocker: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    real, asked = BlandHook.aget_settings, []
+
+    async def busy(self: BlandHook) -> Any:
+        asked.append(self.bland_conn_id)
+        if len(asked) <= 6:
+            raise OSError("database is locked")
+        return await real(self)
+
+    mocker.patch.object(BlandHook, "aget_settings", busy)
+    mocker.patch("airflow_provider_bland.calls.sight.PATIENCE", 0.0)
+    waiting = wait("mine")
+    await until(lambda: evil.asked["mine"])
+    assert not waiting.done()
+    assert "(OSError: database is locked). The wait for call mine goes on" in caplog.text
+    evil.answers["mine"] = details("mine", OVER)
+    async with asyncio.timeout(10):
+        await waiting
+
+
+async def test_an_airflow_that_stays_busy_gets_the_wait_back(evil: EvilBland, mocker: Any) -> None:
+    mocker.patch.object(BlandHook, "aget_settings", side_effect=OSError("database is locked"))
+    mocker.patch("airflow_provider_bland.triggers.poller._OPEN_SECONDS", 0.5)
+    async with asyncio.timeout(20):
+        with pytest.raises(errors.BlandError, match="database is locked"):
+            await wait("mine")
 
 
 async def test_big_pages_do_not_block_the_loop(evil: EvilBland) -> None:
