@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_bland.api.endpoints import BlandRequest
 from airflow_provider_bland.api.errors import BlandConnectionError, BlandError, BlandServerError, BlandValidationError
 from airflow_provider_bland.hooks.bland import BlandHook
-from airflow_provider_bland.tasks.sdk import AirflowNotFoundException
 
 if TYPE_CHECKING:
     from airflow_provider_bland.api.transport import AsyncTransport
 
 _SPARE_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 60.0
-# No such connection; or a fault of what is installed here. Anything else is Airflow, or its database, being busy.
-_LASTING: Final = (AirflowNotFoundException, ImportError, AttributeError, LookupError, TypeError, ValueError)
+# A fault of what is installed here. Anything else may be Airflow, or its database, being busy: since 3.1 it says of a
+# connection that it could not look up that there is none.
+_LASTING: Final = (ImportError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class LineError(BlandError):
     """
     The triggerer cannot use the connection.
 
-    :param may_pass: whether Airflow does not answer just now, rather than that it has no such connection here.
+    :param may_pass: whether Airflow may not answer just now only.
     """
 
     def __init__(self, message: str, *, may_pass: bool) -> None:

@@ -46,7 +46,7 @@ _LOOKS_AT_ONCE: Final = 8
 """Fewer than the transport's connections, so that slow looks leave room for the list."""
 _LIST_SECONDS: Final = 120.0
 _OPEN_ATTEMPTS: Final = 3
-_OPEN_SECONDS: Final = 120.0
+_OPEN_SECONDS: Final = 60.0
 """How long Airflow may fail to give us the connection: to give all waits to workers would not make its work less."""
 _COMPLAINT_INTERVAL: Final = 60.0
 _RELOOK: Final = 60.0

@@ -32,6 +32,7 @@ from airflow_provider_bland.api import errors
 from airflow_provider_bland.calls import sight
 from airflow_provider_bland.calls.watching import CallWatch
 from airflow_provider_bland.hooks.bland import BlandHook
+from airflow_provider_bland.tasks.sdk import AirflowNotFoundException
 from airflow_provider_bland.triggers import line, poller
 from airflow_provider_bland.triggers.poller import DIRECT_LIMIT, CallPoller
 
@@ -225,7 +226,8 @@ async def test_no_way_to_bland_from_here_is_handed_back(monkeypatch: pytest.Monk
     await asyncio.gather(patient, return_exceptions=True)
 
 
-async def test_a_connection_that_is_missing_here_is_handed_back() -> None:
+async def test_a_connection_that_is_missing_here_is_handed_back(mocker: Any) -> None:
+    mocker.patch("airflow_provider_bland.triggers.poller._OPEN_SECONDS", 0.5)
     task = asyncio.create_task(CallPoller.shared("bland_nowhere").wait("mine", interval=0.1, watch=CallWatch()))
     async with asyncio.timeout(20):
         with pytest.raises(errors.BlandError, match="bland_nowhere"):
@@ -241,7 +243,7 @@ async def test_a_busy_airflow_is_no_reason_to_hand_a_wait_back(
     async def busy(self: BlandHook) -> Any:
         asked.append(self.bland_conn_id)
         if len(asked) <= 6:
-            raise OSError("database is locked")
+            raise AirflowNotFoundException("The conn_id `bland_default` isn't defined")
         return await real(self)
 
     mocker.patch.object(BlandHook, "aget_settings", busy)
@@ -249,10 +251,17 @@ async def test_a_busy_airflow_is_no_reason_to_hand_a_wait_back(
     waiting = wait("mine")
     await until(lambda: evil.asked["mine"])
     assert not waiting.done()
-    assert "(OSError: database is locked). The wait for call mine goes on" in caplog.text
+    assert "isn't defined). The wait for call mine goes on" in caplog.text
     evil.answers["mine"] = details("mine", OVER)
     async with asyncio.timeout(10):
         await waiting
+
+
+async def test_a_fault_of_what_is_installed_here_is_handed_back_at_once(evil: EvilBland, mocker: Any) -> None:
+    mocker.patch.object(BlandHook, "aget_settings", side_effect=ImportError("no module named requests"))
+    async with asyncio.timeout(20):
+        with pytest.raises(errors.BlandError, match="no module named requests"):
+            await wait("mine")
 
 
 async def test_an_airflow_that_stays_busy_gets_the_wait_back(evil: EvilBland, mocker: Any) -> None:
