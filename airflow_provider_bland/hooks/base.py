@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from airflow_provider_bland.api.endpoints import BlandRequest
-from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.settings import BlandSettings, password_in, settings_of, unknown_keys
 from airflow_provider_bland.api.transport import AsyncTransport, SyncTransport
 from airflow_provider_bland.hooks import form
@@ -19,6 +19,9 @@ from airflow_provider_bland.tasks.sdk import BaseHook, mask_secret
 # on_kill has five seconds until Airflow's SIGKILL; the request must fit in with time to spare.
 KILL_SECONDS: Final = 4.0
 KILL_TIMEOUT: Final = (1.5, 2.0)
+LOOK_UP_SECONDS: Final = 60.0
+"""For how long a connection is looked up that is known to be there."""
+LOOK_UP_AGAIN: Final = 5.0
 
 
 def send_at_once(settings: BlandSettings, request: BlandRequest) -> Any:
@@ -62,6 +65,25 @@ class HookBase(BaseHook):
             _mask(connection, extra)
             self._settings = self._read(connection, extra)
         return self._settings
+
+    def settings_of_old(self) -> BlandSettings:
+        """
+        As :attr:`settings`, for a task that has used the connection before, so that there is one.
+
+        Since Airflow 3.1, one that is too busy to look a connection up says that there is none. Not for triggers: it
+        sleeps between its attempts.
+        """
+        end = time.monotonic() + LOOK_UP_SECONDS
+        while True:
+            try:
+                return self.settings
+            except BlandError:
+                raise
+            except Exception as error:
+                if time.monotonic() >= end:
+                    raise
+                self.log.warning("Connection %r could not be looked up: %s. Trying again.", self.bland_conn_id, error)
+                self.pause(LOOK_UP_AGAIN)
 
     def twin(self) -> Self:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,10 @@ from airflow_provider_bland.exceptions import (
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.calls import AnalyzeCallOperator, SendCallOperator
 from airflow_provider_bland.operators.requests import BlandRequestOperator
+from airflow_provider_bland.sensors.calls import CallCompletionSensor
 from airflow_provider_bland.tasks import states
-from airflow_provider_bland.tasks.sdk import AirflowTaskTimeout
+from airflow_provider_bland.tasks.sdk import AirflowNotFoundException, AirflowTaskTimeout
+from airflow_provider_bland.triggers.events import WaitEvent, WaitStatus
 
 HUMAN = "+14155550100"
 ENDLESS = "+14155550154"
@@ -254,3 +257,56 @@ def test_a_question_that_cannot_be_written_down_is_not_asked_and_the_next_try_is
         task.run()
     assert task.run()["answers"]
     assert bland.counts()["POST /v1/calls/{call_id}/analyze"] == 1
+
+
+# --- when the task is resumed -----------------------------------------------------------------------------------------
+
+
+def busy(mocker: Any, times: int) -> list[str]:
+    """Have Airflow say of the connection, so many times, that there is none: it could not look it up."""
+    real, asked = BlandHook.get_connection.__func__, []  # type: ignore[attr-defined]
+
+    def get_connection(cls: Any, conn_id: str) -> Any:
+        asked.append(conn_id)
+        if len(asked) <= times:
+            raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+        return real(cls, conn_id)
+
+    mocker.patch.object(BlandHook, "get_connection", classmethod(get_connection))
+    mocker.patch("airflow_provider_bland.hooks.base.LOOK_UP_AGAIN", 0.01)
+    return asked
+
+
+def finished(call_id: str) -> dict[str, Any]:
+    return {"event": WaitEvent(WaitStatus.FINISHED, call_id).to_json()}
+
+
+def test_a_resumed_task_has_patience_with_who_cannot_look_its_connection_up(bland: Control, mocker: Any) -> None:
+    call_id = str(BlandHook().send_call(HUMAN, "Say hello.")["call_id"])
+    bland.settled(call_id)
+    asked = busy(mocker, 3)
+    resumed = SendCallOperator(task_id="ring", phone_number=HUMAN, task="Say hello.", deferrable=True)
+    kwargs = {"call_id": call_id, "deadline": time.time() + 60, **finished(call_id)}
+    assert resumed.resume_execution("execute_complete", kwargs, {"ti": FakeTi()})["outcome"] == "answered"
+    assert len(asked) == 4
+    asked.clear()
+    sensor = CallCompletionSensor(task_id="wait", call_id=call_id, deferrable=True)
+    kwargs = {"deadline": time.time() + 60, **finished(call_id)}
+    assert sensor.resume_execution("execute_complete", kwargs, {"ti": FakeTi()})["outcome"] == "answered"
+    assert len(asked) == 4
+
+
+def test_that_patience_ends(bland: Control, mocker: Any) -> None:
+    busy(mocker, 1_000_000)
+    mocker.patch("airflow_provider_bland.hooks.base.LOOK_UP_SECONDS", 0.1)
+    resumed = SendCallOperator(task_id="ring", phone_number=HUMAN, task="Say hello.", deferrable=True)
+    kwargs = {"call_id": "c-1", "deadline": time.time() + 60, **finished("c-1")}
+    with pytest.raises(AirflowNotFoundException):
+        resumed.resume_execution("execute_complete", kwargs, {"ti": FakeTi()})
+
+
+def test_before_it_has_rung_a_task_says_at_once_that_there_is_no_connection(bland: Control, mocker: Any) -> None:
+    asked = busy(mocker, 1_000_000)
+    with pytest.raises(AirflowNotFoundException):
+        ring().run()
+    assert len(asked) == 1
