@@ -3,7 +3,8 @@ Play the tests on every Airflow and Python that the README names, each pair in a
 
 Unit and sandbox tests run on every pair; a real Airflow with the scenarios of `tests/versions`, and the connection form
 with and without FAB, on every Airflow. Environments are kept in the user's cache and made anew when what they are made
-from changes. `--bounded` is what `make test` plays: a real Airflow of some versions, two at a time.
+from changes. Two lanes share the machine: unit and sandbox tests, and a real Airflow. `--bounded` is what `make test`
+plays: a real Airflow of some versions, two at a time.
 """
 
 from __future__ import annotations
@@ -147,6 +148,20 @@ class Matrix:
                 pair, "form with FAB", lambda: play(pair, "form with FAB", matrix_envs.with_fab(pair, base), [FORM])
             )
 
+    def light_of(self, versions: list[str]) -> None:
+        """Unit and sandbox tests on every Python of some versions."""
+        for name in versions:
+            for python in PYTHONS[name]:
+                self.light(Pair(name, python))
+
+    def rest_of(self, real: list[tuple[Pair, Path]], parts: set[str]) -> None:
+        """All else, from the other end: an environment that both lanes need is seldom waited for."""
+        for one in reversed(real):
+            if "real" in parts:
+                self.real(*one, small=False)
+            if "form" in parts:
+                self.form(*one, small=False)
+
     def finish(self) -> int:
         """Print the table; return an exit code."""
         print(f"\n{HEAD}\n{'-' * len(HEAD)}")
@@ -187,7 +202,7 @@ def main() -> int:
     parser.add_argument("--bounded", action="store_true", help=f"a real Airflow of {', '.join(BOUNDED)}, nothing else")
     parser.add_argument("--prepare", action="store_true", help="with --bounded: only make the environments")
     parser.add_argument("--allow-missing", action="store_true", help="a missing interpreter is no failure")
-    parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 2), help="unit tests side by side")
+    parser.add_argument("--workers", type=int, default=3 * (os.cpu_count() or 2), help="unit tests side by side")
     asked = parser.parse_args()
     versions = [name.strip() for name in asked.only.split(",") if name.strip()]
     parts = {name.strip() for name in asked.parts.split(",")}
@@ -218,14 +233,12 @@ def main() -> int:
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(both, reversed(real)))
             return matrix.finish()
-        for name in versions if "light" in parts else ():
-            for python in PYTHONS[name]:
-                matrix.light(Pair(name, python))
-        for one in real:
-            if "real" in parts:
-                matrix.real(*one, small=False)
-            if "form" in parts:
-                matrix.form(*one, small=False)
+        # A real Airflow waits more than it computes: the two lanes share the machine well.
+        with ThreadPoolExecutor(2) as pool:
+            lanes = [pool.submit(matrix.light_of, versions)] if "light" in parts else []
+            lanes.append(pool.submit(matrix.rest_of, real, parts))
+            for lane in lanes:
+                lane.result()
     return matrix.finish()
 
 

@@ -6,7 +6,9 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ _OF_FAB_3_0 = ("flask", "werkzeug", "connexion", "marshmallow", "sqlalchemy", "l
 # What unit tests of files and of values from a warehouse want beside the small set.
 _FULL = "[versions,parquet,holidays]"
 _TOOLS = ("duckdb", "pandas")
+# Each environment is made by one thread; others wait for it.
+_MAKING: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 _USABLE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 
 
@@ -96,7 +100,8 @@ def make(pair: Pair, base: Path, small: bool = False) -> Path:
         small = False
     where = CACHE / f"{pair.name}-small" if small else full
     wanted = [f"apache-airflow=={pair.airflow}", f"{ROOT}{'[versions]' if small else _FULL}"]
-    return _made(pair, base, where, wanted if small else [*wanted, *_TOOLS])
+    with _MAKING[where]:
+        return _made(pair, base, where, wanted if small else [*wanted, *_TOOLS])
 
 
 def with_fab(pair: Pair, base: Path) -> Path:
