@@ -202,7 +202,7 @@ def main() -> int:
     parser.add_argument("--bounded", action="store_true", help=f"a real Airflow of {', '.join(BOUNDED)}, nothing else")
     parser.add_argument("--prepare", action="store_true", help="with --bounded: only make the environments")
     parser.add_argument("--allow-missing", action="store_true", help="a missing interpreter is no failure")
-    parser.add_argument("--workers", type=int, default=3 * (os.cpu_count() or 2), help="unit tests side by side")
+    parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 2), help="unit tests side by side")
     asked = parser.parse_args()
     versions = [name.strip() for name in asked.only.split(",") if name.strip()]
     parts = {name.strip() for name in asked.parts.split(",")}
