@@ -137,7 +137,10 @@ def _host_of(host: str | None) -> str | None:
         address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
         return name if _HOST.fullmatch(name) else None
-    return f"[{address}]" if address.version == 6 else str(address)
+    if address.version == 4:
+        return str(address)
+    # Python writes these in one way up to 3.12, in another from 3.13 on.
+    return f"[::ffff:{address.ipv4_mapped}]" if address.ipv4_mapped else f"[{address}]"
 
 
 def settings_of(

@@ -58,7 +58,9 @@ from airflow_provider_bland.api.settings import (
         ("https://EU.API.Bland.ai./", None, "https://eu.api.bland.ai"),
         ("https://proxy.example.com./bland", None, "https://proxy.example.com/bland"),
         ("bland_sandbox:8085", None, "https://bland_sandbox:8085"),
-        ("http://[::ffff:127.0.0.1]:8085", None, "http://[::ffff:7f00:1]:8085"),
+        ("http://[::ffff:127.0.0.1]:8085", None, "http://[::ffff:127.0.0.1]:8085"),
+        ("http://[::ffff:7f00:1]:8085", None, "http://[::ffff:127.0.0.1]:8085"),
+        ("http://[0:0::1]:8085", None, "http://[::1]:8085"),
         ("https://xn--bland-kva.example", None, "https://xn--bland-kva.example"),
     ],
 )

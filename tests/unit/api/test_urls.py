@@ -19,6 +19,8 @@ LEAST = {"phone_number": "+14155550100", "task": "Say hi."}
         ("http://localhost/hook", True),
         ("http://sandbox.localhost:1/hook", True),
         ("http://[::1]:8700", True),
+        ("http://[::ffff:127.0.0.1]:8700", True),
+        ("http://[::ffff:10.0.0.1]:8700", False),
         ("https://api.bland.ai", False),
         ("http://localhost.evil.example", False),
         ("http://127.0.0.1.evil.example", False),
