@@ -31,6 +31,10 @@ class Table:
     def to_dicts(self) -> list[dict[str, Any]]:
         return self._rows
 
+    def __repr__(self) -> str:
+        """The same in every process, for the tests' names."""
+        return f"Table({self._rows})"
+
 
 def suppressed(entries: Any, **more: Any) -> bool:
     found = Suppression(entries, more.get("number_column", "phone_number"), more.get("region")).read()
