@@ -81,7 +81,8 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
     :param suppression: paths of files and folders, numbers, lists, rows or tables of people who must not be rung.
         Templated.
     :param suppression_out: a file, or a folder, to which the numbers are added that are never to be rung again: who
-        asked for it (``opt_out``), and whom Bland refuses. Put it into ``suppression`` of other campaigns. Templated.
+        asked for it (``opt_out``), and whom Bland refuses. Put it into ``suppression`` of other campaigns. A folder, if
+        some run at the same time. Templated.
     :param opt_out: places in a call's details to the values that mean "do not call me again". Default:
         ``{"disposition_tag": ["DO_NOT_CONTACT"]}``, which is Bland's own.
     :param opt_out_to_bland: add those who asked for it to Bland's do-not-call list too. It takes a key of an owner.

@@ -15,7 +15,7 @@ from airflow_provider_bland.campaigns.numbers import NumberRefusedError, as_text
 from airflow_provider_bland.operators.suppressing import Suppression, is_table, listed, state_of
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.reading import read_rows
-from airflow_provider_bland.tasks.tables import moment_text, write_rows
+from airflow_provider_bland.tasks.tables import format_of, moment_text, require_format, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OPTED_OUT: Final = "opted out"
 _HISTORY_EVERY: Final = 900.0
 """Seconds between looks at what earlier campaigns have left behind: there may be thousands of files."""
+_FORBIDDEN: Final = ("phone_number", "why", "at", "campaign")
+_PROBE: Final = "probe"
 _RESULTS: Final = ("results.jsonl", "results.csv", "results.parquet")
 
 
@@ -91,9 +93,12 @@ class Forbidden:
 
     def __init__(self, path: Any, campaign: str, to_bland: Callable[[list[str]], object] | None) -> None:
         self._file: ObjectStoragePath | None = None
+        self._is_shared = False
         if is_given(path):
             found = files.storage_path("suppression_out", str(path))
-            self._file = found if is_table(found.name) else found / f"{campaign}.csv"
+            self._is_shared = is_table(found.name)
+            self._file = found if self._is_shared else found / f"{campaign}.csv"
+            require_format("suppression_out", format_of("suppression_out", self._file))
         self._campaign = campaign
         self._to_bland = to_bland
         self._new: dict[str, dict[str, Any]] = {}
@@ -107,6 +112,30 @@ class Forbidden:
         """Take in a number."""
         self._new.setdefault(number, {"phone_number": number, "why": why, "at": clock.utcnow()})
 
+    @property
+    def own(self) -> str | None:
+        """The path of a file that nobody else writes, if there is one."""
+        return None if self._file is None or self._is_shared else self._file.path
+
+    def check(self) -> None:
+        """
+        See that they can be kept.
+
+        :raises BlandValidationError: if they cannot be written, or if what is there already would be lost.
+        """
+        if self._file is None:
+            return
+        self._there()
+        probe = self._file.parent / f".{self._file.name}.{self._campaign}-{_PROBE}"
+        try:
+            with files.replacing(probe, owner=self._campaign):
+                """Nothing is written into it."""
+            files.remove(probe)
+        except (OSError, ValueError) as error:
+            raise BlandValidationError(
+                "suppression_out", f"{self._file} cannot be written to: {error}. Nobody was rung."
+            ) from None
+
     def write(self) -> None:
         """Add them to what is there already."""
         new, self._new = self._new, {}
@@ -114,15 +143,26 @@ class Forbidden:
             self._to_bland(out)
         if self._file is None:
             return
-        rows: dict[str, dict[str, Any]] = {}
-        if files.filesystem(self._file).exists(self._file.path):
-            for row in read_rows(self._file, argument="suppression_out", guarded_cells=True):
-                rows[str(row.get("phone_number"))] = row
+        rows = self._there()
         for number, row in new.items():
             rows.setdefault(number, {**row, "at": moment_text(row["at"]), "campaign": self._campaign})
-        columns = dict.fromkeys(("phone_number", "why", "at", "campaign"), "string")
+        columns = dict.fromkeys(_FORBIDDEN, "string")
         kept = ({name: row.get(name) for name in columns} for row in rows.values())
         write_rows(self._file, kept, columns, owner=self._campaign)
+
+    def _there(self) -> dict[str, dict[str, Any]]:
+        rows: dict[str, dict[str, Any]] = {}
+        if self._file is not None and files.filesystem(self._file).exists(self._file.path):
+            for row in read_rows(self._file, argument="suppression_out", guarded_cells=True):
+                if "phone_number" not in row or not row.keys() <= set(_FORBIDDEN):
+                    # Not shown: a list without a head begins with a number.
+                    raise BlandValidationError(
+                        "suppression_out",
+                        f"{self._file} has other columns than {', '.join(_FORBIDDEN)}, and they would be lost. Give "
+                        "campaigns a file of their own, or a folder, and name both in suppression.",
+                    )
+                rows[str(row["phone_number"])] = row
+        return rows
 
 
 class Lists:
@@ -151,7 +191,7 @@ class Lists:
     def suppressed(self) -> SuppressionList:
         """Everybody who must not be rung now."""
         # Before, not after: what changes while it is read is read again.
-        self._seen["suppression"] = self._suppression.state()
+        self._seen["suppression"] = self._state()
         return self._suppression.read()
 
     def rings(self) -> dict[str, list[float]]:
@@ -166,15 +206,27 @@ class Lists:
         """A number that is never to be rung again. :meth:`write` keeps it."""
         self._forbidden.add(number, why)
 
+    def check(self) -> None:
+        """
+        See that the numbers can be kept that are never to be rung again.
+
+        :raises BlandValidationError: if they cannot.
+        """
+        self._forbidden.check()
+
     def write(self) -> None:
         """Keep the numbers that are never to be rung again."""
         if not self._forbidden.is_due:
             return
-        unchanged = self._suppression.state() == self._seen["suppression"]
+        unchanged = self._state() == self._seen["suppression"]
         self._forbidden.write()
-        if unchanged:
+        if unchanged and self._forbidden.own is None:
             # Written by ourselves: nobody of this campaign is to be looked up again for it.
-            self._seen["suppression"] = self._suppression.state()
+            self._seen["suppression"] = self._state()
+
+    def _state(self) -> str:
+        # A file of our own tells us nothing. But what others write beside it at the same moment is not to be missed.
+        return self._suppression.state(without=self._forbidden.own)
 
     def refresh(self, plan: Plan) -> bool:
         """
@@ -191,7 +243,7 @@ class Lists:
 
     def _refresh(self, plan: Plan) -> bool:
         changed = False
-        if self._suppression.state() != self._seen["suppression"]:
+        if self._state() != self._seen["suppression"]:
             plan.suppress(self.suppressed())
             changed = True
         if self._history.counts and clock.now() - self._seen["at"] >= _HISTORY_EVERY:

@@ -141,7 +141,7 @@ class Opening:
         if found is not None:
             conductor.load(forgive=cleared)
             return conductor
-        self._require_writable()
+        self._require_writable(conductor.lists)
         self._plan(conductor, started)
         conductor.save()
         ledger.begin(
@@ -165,12 +165,12 @@ class Opening:
                 ledger, self._rules(started), self.template, identity, operator.hook, self._lists(0, identity.key),
                 operator.policy, operator.log, operator.is_killed, is_preview=True,
             )  # fmt: skip
-            self._require_writable()
+            self._require_writable(conductor.lists)
             self._plan(conductor, started)
             copy = conductor.plan_again()
             return preview(conductor, lambda: copy, self._base, operator.results_format)
 
-    def _require_writable(self) -> None:
+    def _require_writable(self, lists: Lists) -> None:
         """Nobody is rung whose ring could not be written down."""
         folder = StorageFolder(self.folder / LEDGER)
         try:
@@ -180,6 +180,7 @@ class Opening:
             raise BlandValidationError(
                 "results_path", f"{self.folder} cannot be written to: {error}. Nobody was rung."
             ) from None
+        lists.check()
 
     def _identity(self, round_: int) -> Identity:
         return Identity(

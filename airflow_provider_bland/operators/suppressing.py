@@ -65,9 +65,13 @@ class Suppression:
             else:
                 self._numbers += self._cells_in(entry)
 
-    def state(self) -> str:
-        """What the files are like now; another text means that they have changed."""
-        return json.dumps([state_of(path) for path in self._paths])
+    def state(self, without: str | None = None) -> str:
+        """
+        What the files are like now; another text means that they have changed.
+
+        :param without: path of a file that does not matter.
+        """
+        return json.dumps([state_of(path, without) for path in self._paths])
 
     def read(self) -> SuppressionList:
         """
@@ -125,6 +129,9 @@ class Suppression:
 def listed(argument: str, entries: Any) -> list[Any]:
     """Entries of an argument that is a path or a list of them; a template may have written the list as JSON."""
     entries = from_template(entries)
+    if isinstance(entries, str) and not is_given(entries):
+        # Not the same as None: somebody meant something.
+        raise BlandValidationError(argument, "is empty: its template rendered to nothing. If none is meant, give None.")
     if not is_given(entries):
         return []
     if isinstance(entries, str | os.PathLike | int):
@@ -143,15 +150,19 @@ def _is_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 
-def state_of(path: ObjectStoragePath) -> Any:
-    """What a file, or a folder with all below it, is like now; another value means that it has changed."""
+def state_of(path: ObjectStoragePath, without: str | None = None) -> Any:
+    """
+    What a file, or a folder with all below it, is like now; another value means that it has changed.
+
+    :param without: path of a file in the folder that does not matter.
+    """
     fs = files.filesystem(path)
     fs.invalidate_cache(files.parent_of(path.path))
     fs.invalidate_cache(path.path)
     try:
         if fs.isdir(path.path):
             found = fs.find(path.path, detail=True)
-            return [[name, *_marks(found[name])] for name in sorted(found)]
+            return [[name, *_marks(found[name])] for name in sorted(found) if str(name) != without]
         return _marks(fs.info(path.path))
     except FileNotFoundError:
         return None

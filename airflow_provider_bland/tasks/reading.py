@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, cast
 
 from airflow_provider_bland.api.errors import BlandValidationError
@@ -132,7 +133,9 @@ def _read_csv(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
     except csv.Error as error:
         raise fail(f"line {above + reader.line_num}: {error}.") from None
     finally:
-        text.detach()
+        # Closed already, if whoever reads has stopped halfway.
+        with suppress(ValueError):
+            text.detach()
 
 
 def head_of(text: TextIO) -> tuple[int, str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.campaigns.limits import ContactLimit
-from airflow_provider_bland.operators.lists import History
+from airflow_provider_bland.operators.lists import Forbidden, History, Lists
 from airflow_provider_bland.operators.suppressing import Suppression
 
 NUMBER, OTHER = "+14155550100", "+14155550102"
@@ -84,6 +84,8 @@ def test_tables_of_pandas_and_arrow() -> None:
         ([[b"+14155550100"]], "holds bytes, which is no number"),
         ([[object()]], "holds object, which is no number"),
         ([""], "not an empty text"),
+        ("", "is empty: its template rendered to nothing"),
+        (" ", "is empty: its template rendered to nothing"),
         ({"numbers": [NUMBER]}, "must be a path, or a list of them, not dict"),
         (f"['{NUMBER}']", "tojson"),
         (f"[('{NUMBER}',)]", "tojson"),
@@ -164,6 +166,88 @@ def test_a_change_is_noticed(tmp_path: Path, change: Callable[[Path], object], w
     assert found.state() == before
     change(file)
     assert (found.state() != before) is (whole or not (tmp_path / "day=2").exists())
+
+
+# --- who is never to be rung again ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", ["customer,phone_number\n7,+14155550102\n", "number\n+14155550102\n", "+14155550102\n+14155550103\n"]
+)
+def test_a_list_of_somebody_elses_is_not_written_over(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "do-not-call.csv"
+    file.write_text(content)
+    forbidden = Forbidden(str(file), "key", None)
+    with pytest.raises(BlandValidationError, match="has other columns than phone_number, why, at, campaign") as refused:
+        forbidden.check()
+    assert "5550102" not in str(refused.value)
+    # Nor if it came there later.
+    forbidden.add(NUMBER, "opted out")
+    with pytest.raises(BlandValidationError):
+        forbidden.write()
+    assert file.read_text() == content
+
+
+@pytest.mark.parametrize(
+    "content", ["", "phone_number\n+14155550102\n", "phone_number,why,at,campaign\n+14155550102,,,\n"]
+)
+def test_a_list_of_our_own_is_added_to(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text(content)
+    forbidden = Forbidden(str(file), "key", None)
+    forbidden.check()
+    assert file.read_text() == content
+    forbidden.add(NUMBER, "opted out")
+    forbidden.write()
+    found = Suppression([str(file)], "phone_number", None).read()
+    assert NUMBER in found
+    assert (OTHER in found) is bool(content)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("/proc/nothing/here", "cannot be written"), ("out.txt", "format"), ("out.tsv", "format")]
+)
+def test_a_list_that_cannot_be_written_is_refused_before_anybody_is_rung(tmp_path: Path, path: str, words: str) -> None:
+    with pytest.raises(BlandValidationError, match=words) as refused:
+        Forbidden(str(tmp_path / path), "key", None).check()
+    assert refused.value.argument == "suppression_out"
+
+
+def test_an_opt_out_of_another_campaign_at_the_same_moment_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Campaigns that run side by side have a folder in common, with a file each."""
+
+    class Plan:
+        suppressed: Any = frozenset()
+
+        def suppress(self, numbers: Any) -> None:
+            self.suppressed = numbers
+
+    folder, plan = str(tmp_path), Plan()
+    (tmp_path / "before.csv").write_text("phone_number\n")
+    forbidden = Forbidden(folder, "ours", None)
+    lists = Lists(Suppression([folder], "phone_number", None), History(None, []), "ours", forbidden)
+    lists.suppressed()
+    assert not lists.refresh(plan)  # type: ignore[arg-type]
+    write = forbidden.write
+
+    def write_at_the_same_moment() -> None:
+        (tmp_path / "theirs.csv").write_text(f"phone_number\n{NUMBER}\n")
+        write()
+
+    monkeypatch.setattr(forbidden, "write", write_at_the_same_moment)
+    lists.forbid(OTHER, "opted out")
+    lists.write()
+    assert (tmp_path / "ours.csv").exists()
+    assert lists.refresh(plan)  # type: ignore[arg-type]
+    assert NUMBER in plan.suppressed
+    # Our own alone is no news: nobody is looked up again for it.
+    lists.forbid("+14155550104", "opted out")
+    monkeypatch.setattr(forbidden, "write", write)
+    lists.write()
+    assert not lists.refresh(plan)  # type: ignore[arg-type]
 
 
 # --- history ----------------------------------------------------------------------------------------------------------
