@@ -182,6 +182,11 @@ class Ledger:
         """Whether there is more than the word that there was a campaign."""
         return bool(self._segments())
 
+    def withdraw(self) -> None:
+        """Remove what was planned, unless somebody else is at work here: the campaign does not begin after all."""
+        if all(segment.writer == self._writer for segment in self._segments()):
+            self.forget()
+
     def clear(self) -> None:
         """Remove what an execution left behind that died before the campaign began."""
         for segment in self._segments():

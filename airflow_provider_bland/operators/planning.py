@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from airflow_provider_bland.api import clock
-from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.campaigns.bodies import CallTemplate
@@ -144,6 +144,12 @@ class Opening:
         self._require_writable(conductor.lists)
         self._plan(conductor, started)
         conductor.save()
+        # Another one may have begun here, and even finished, while this one was planned.
+        try:
+            self._check_owner(ledger.campaign(), round_)
+        except BlandError:
+            ledger.withdraw()
+            raise
         ledger.begin(
             {
                 "key": identity.key, "dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id,

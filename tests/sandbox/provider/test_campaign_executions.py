@@ -10,9 +10,10 @@ import pytest
 from campaign_helpers import buckets_of, campaign, people, rows_of
 from helpers import Control, FakeStore, Task, TimeMachine
 
-from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.campaigns import CallingHours, ContactLimit
 from airflow_provider_bland.campaigns.ledger import LedgerBrokenError
+from airflow_provider_bland.tasks.folders import StorageFolder
 
 HUMAN, NO_ANSWER = "+14155550100", "+14155550103"
 DROPPED, BAD_GATEWAY, HALF_A_BODY = "+14155550140", "+14155550141", "+14155550143"
@@ -217,6 +218,49 @@ def test_a_path_belongs_to_one_campaign(bland: Control, machine: TimeMachine) ->
     with pytest.raises(BlandValidationError, match=r"holds another campaign .*map index -1"):
         Task(lambda: campaign("executions/shared", recipients=people(NO_ANSWER)), map_index=3).run()
     assert bland.rung() == {HUMAN: 1}
+
+
+@pytest.mark.parametrize("moment", range(1, 7))
+def test_a_path_belongs_to_one_campaign_also_if_two_begin_at_once(
+    bland: Control, machine: TimeMachine, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """A mapped task without its map index in results_path: one is still being planned, and the other one is over."""
+    folder, write, writes = f"executions/at-once-{moment}", StorageFolder.write, []
+    people_of = {-1: people("+12125551000", "+12125551001"), 3: people("+12125551002")}
+    bland.describe({"phone_number": "+1212*", "outcomes": ["human"]})
+    first, second = (
+        Task(lambda index=index: campaign(folder, recipients=people_of[index]), map_index=index, retries=1)  # type: ignore[misc]
+        for index in people_of
+    )
+    results: list[Any] = []
+
+    def write_and_let_the_other_begin(storage: StorageFolder, name: str, content: bytes) -> None:
+        write(storage, name, content)
+        writes.append(name)
+        if len(writes) == moment:
+            try:
+                results.append(second.run())
+            except BlandValidationError as error:
+                results.append(error)
+
+    monkeypatch.setattr(StorageFolder, "write", write_and_let_the_other_begin)
+    try:
+        results.append(first.run())
+    except BlandError as error:
+        results.append(error)
+        if not isinstance(error, BlandValidationError):
+            # Found out in the middle of something; the next try knows why.
+            with pytest.raises(BlandValidationError, match="holds another campaign"):
+                first.run()
+    # One of the two has rung its people and has its results, the other one has rung nobody and says why.
+    [refused] = [found for found in results if isinstance(found, BlandError)]
+    assert "Nobody was rung" in str(refused)
+    [result] = [found for found in results if not isinstance(found, BlandError)]
+    assert result["buckets"] == {"answered": len(rows_of(folder))}
+    assert bland.rung() == {row["phone_number"]: 1 for row in rows_of(folder)}
+    if isinstance(results[-1], BlandValidationError):
+        # Nothing of what it had planned stays.
+        assert fsspec.filesystem("memory").find(f"/{folder}/_campaign") == [f"/{folder}/_campaign/campaign.json"]
 
 
 def test_two_executions_at_once_do_not_both_ring(bland: Control, machine: TimeMachine) -> None:
