@@ -173,23 +173,24 @@ class InBatches(Dispatch):
                 continue
             if isinstance(found, BlandError):
                 raise found
-            row_ = self._row_of(found, over[call_id])
-            if row_ in batch["rows"]:
-                self._ended(batch, row_, call_id, found)
+            whose = self._row_of(found, over[call_id])
+            if whose is not None and whose in batch["rows"]:
+                self._ended(batch, whose, call_id, found)
         desk.is_dirty = True
         if progress.over and not still and not self._may_be_late(batch, progress, len(listed)):
             del self._batches[batch_id]
             self._left_over(batch, progress.state)
 
-    def _row_of(self, details: Mapping[str, Any], rows: Sequence[int]) -> int:
-        """Whose call it is, of those whose numbers end alike."""
+    def _row_of(self, details: Mapping[str, Any], rows: Sequence[int]) -> int | None:
+        """Whose call it is, of those whose numbers end alike; ``None``: of somebody whose end is known already."""
         key, under_way = self._desk.identity.key, self._desk.plan.under_way
         named = [ours.get("row") for ours in ours_of(details) if ours.get("campaign") == key]
+        if named:
+            return next((row for row in rows if row in named), None)
         called = str(details.get("to"))
-        same = [row for row in rows if row in named] or [
-            row for row in rows if row in under_way and under_way[row].number == called
-        ]
-        return same[0] if same else rows[0]
+        if called.startswith("+"):
+            return next((row for row in rows if row in under_way and under_way[row].number == called), None)
+        return rows[0]
 
     def _may_be_late(self, batch: dict[str, Any], progress: BatchProgress, listed: int) -> bool:
         """Whether calls of a batch that is over may still come to light: Bland's list lags."""

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from airflow_provider_bland.api import clock
-from airflow_provider_bland.api.errors import BlandError, BlandValidationError
+from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.campaigns.bodies import CallTemplate
 from airflow_provider_bland.campaigns.buckets import Bucket
-from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError
+from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError, LedgerConflictError
 from airflow_provider_bland.campaigns.planning import Planner, Reading
 from airflow_provider_bland.campaigns.recipients import Recipient
 from airflow_provider_bland.campaigns.rules import Rules
@@ -145,11 +145,13 @@ class Opening:
         self._plan(conductor, started)
         conductor.save()
         # Another one may have begun here, and even finished, while this one was planned.
-        try:
-            self._check_owner(ledger.campaign(), round_)
-        except BlandError:
+        if (other := ledger.campaign()) is not None:
             ledger.withdraw()
-            raise
+            self._check_owner(other, round_)
+            raise LedgerConflictError(
+                "Another execution of this task has begun the campaign meanwhile. This one rang nobody; the next try "
+                "goes on with what the other has done."
+            )
         ledger.begin(
             {
                 "key": identity.key, "dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id,

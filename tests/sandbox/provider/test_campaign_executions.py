@@ -12,7 +12,7 @@ from helpers import Control, FakeStore, Task, TimeMachine
 
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.campaigns import CallingHours, ContactLimit
-from airflow_provider_bland.campaigns.ledger import LedgerBrokenError
+from airflow_provider_bland.campaigns.ledger import LedgerBrokenError, LedgerConflictError
 from airflow_provider_bland.tasks.folders import StorageFolder
 
 HUMAN, NO_ANSWER = "+14155550100", "+14155550103"
@@ -103,8 +103,9 @@ def test_calls_of_a_batch_that_the_list_shows_late_are_not_taken_for_dropped(
 
 def test_two_of_a_batch_whose_numbers_end_alike_are_told_apart(bland: Control, machine: TimeMachine) -> None:
     here, there = "+12025550147", "+492025550147"
+    # One call is over well before the other one.
     bland.describe(
-        {"phone_number": here, "outcomes": ["human"]}, {"phone_number": there, "outcomes": ["no-answer"]}
+        {"phone_number": here, "outcomes": ["human"], "talk": 300}, {"phone_number": there, "outcomes": ["no-answer"]}
     )  # fmt: skip
     result = Task(lambda: campaign("executions/alike", recipients=people(there, here), dispatch="batches")).run()
     assert result["buckets"] == {"answered": 1, "no-answer": 1}
@@ -263,10 +264,30 @@ def test_a_path_belongs_to_one_campaign_also_if_two_begin_at_once(
         assert fsspec.filesystem("memory").find(f"/{folder}/_campaign") == [f"/{folder}/_campaign/campaign.json"]
 
 
+def test_a_worker_that_was_thought_lost_while_it_planned_does_not_begin_what_its_heir_has_finished(
+    bland: Control, machine: TimeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write, heirs = "executions/planned-twice", StorageFolder.write, []
+    bland.describe({"phone_number": "+1212*", "outcomes": ["human"]})
+    task = Task(lambda: campaign(folder, recipients=people("+12125551000", "+12125551001")), retries=2)
+
+    def write_and_let_the_heir_run(storage: StorageFolder, name: str, content: bytes) -> None:
+        write(storage, name, content)
+        if not heirs:
+            heirs.append(None)
+            heirs.append(task.run())
+
+    monkeypatch.setattr(StorageFolder, "write", write_and_let_the_heir_run)
+    with pytest.raises(LedgerConflictError, match="has begun the campaign meanwhile"):
+        task.run()
+    assert heirs[1]["buckets"] == {"answered": 2}
+    assert task.run() == heirs[1]
+    assert bland.rung() == {"+12125551000": 1, "+12125551001": 1}
+
+
 def test_two_executions_at_once_do_not_both_ring(bland: Control, machine: TimeMachine) -> None:
     """A worker that was thought lost goes on; whoever writes second notices, and rings nobody more."""
-    from airflow_provider_bland.campaigns.ledger import Ledger, LedgerConflictError
-    from airflow_provider_bland.tasks.folders import StorageFolder
+    from airflow_provider_bland.campaigns.ledger import Ledger
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
     folder = StorageFolder(ObjectStoragePath("memory://executions/zombie/_campaign"))
