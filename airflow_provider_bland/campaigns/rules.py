@@ -72,6 +72,23 @@ class Rules:
                 "finish_by", f"{self.finish_by} is over: nobody could be rung. Give a later moment."
             )
 
+    def check_budget(self) -> None:
+        """
+        See that there is money for one ring at least.
+
+        :raises BlandValidationError: if its worst price is above the budget.
+        """
+        budget = self.budget
+        if budget is None or budget.usd is None:
+            return
+        worst = budget.worst(self.max_duration)
+        if worst > budget.usd + 1e-9:
+            raise BlandValidationError(
+                "budget",
+                f"of ${budget.usd:g} is below ${worst:g}, the worst price of one call ({self.max_duration:g} minutes "
+                f"at ${budget.usd_per_minute:g}): nobody could be rung. Raise it, or give call a max_duration.",
+            )
+
     @property
     def ends(self) -> float:
         """From then on nobody is rung; seconds since 1970."""

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.checks import boolean, checked
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
-from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
-from airflow_provider_bland.campaigns.buckets import Bucket
 from airflow_provider_bland.campaigns.numbers import check_kinds
 from airflow_provider_bland.campaigns.progress import line_of, progress_of
 from airflow_provider_bland.campaigns.reactions import check_opt_out, check_path
@@ -20,11 +18,11 @@ from airflow_provider_bland.campaigns.rules import Rules
 from airflow_provider_bland.exceptions import BlandCampaignFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators.halting import HaltsOnKill
-from airflow_provider_bland.operators.policy import Policy
+from airflow_provider_bland.operators.policy import Policy, checked_shares
 from airflow_provider_bland.tasks.arguments import flag, listed, one_of, seconds
 from airflow_provider_bland.tasks.failures import TaskDeferralError, TaskDeferralTimeout, as_task_error
 from airflow_provider_bland.tasks.pauses import pause
-from airflow_provider_bland.tasks.rendering import RendersAsWritten
+from airflow_provider_bland.tasks.rendering import RendersAsWritten, Unseen
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.deciding import Decision
@@ -35,16 +33,8 @@ if TYPE_CHECKING:
 
 
 DEFAULT_OPT_OUT: Final = {"disposition_tag": ["DO_NOT_CONTACT"]}
-
-
-class _Rows:
-    """Rows written into the DAG. Not a list, so that Airflow neither renders them nor shows them."""
-
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self.rows = list(rows)
-
-    def __str__(self) -> str:
-        return f"{len(self.rows)} rows"
+# Without them somebody would be rung who was not to be: a template that gave nothing has not meant that.
+_PROTECTING: Final = ("suppression", "suppression_out", "history", "timezone_column", "finish_by")
 
 
 class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
@@ -168,7 +158,8 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.recipients = _Rows(recipients) if isinstance(recipients, list | tuple) else recipients
+        is_rows = isinstance(recipients, list | tuple)
+        self.recipients = Unseen(list(recipients), f"{len(recipients)} rows") if is_rows else recipients
         self.call = call
         self.results_path = results_path
         self.number_column = number_column
@@ -197,7 +188,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         )  # fmt: skip
         self.finish_by = finish_by
         self.results_format = results_format
-        self.fail_when = _checked_shares(fail_when)
+        self.fail_when = checked_shares(fail_when)
         self.only_plan = dry_run
         self.stop_on_kill = one_of("stop_on_kill", stop_on_kill, "all", "queued", "none")
         self.on_existing = one_of("on_existing", on_existing, "reuse", "again")
@@ -212,19 +203,24 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         self.poll_interval = seconds("poll_interval", poll_interval, least=0.1)
         self.bland_conn_id = bland_conn_id
         self._progress: dict[str, Any] = {}
+        self._protected = [name for name in _PROTECTING if getattr(self, name) is not None]
 
     def _do_render_template_fields(self, parent: Any, template_fields: Iterable[str], *args: Any, **kw: Any) -> None:
+        from airflow_provider_bland.operators.suppressing import are_paths
+
         # A row's text is never rendered: whoever wrote it is not the author of the DAG. Nor are rows kept with the
         # task's rendered fields. So only a path is rendered here; rows of an XComArg are fetched when they are needed.
         if parent is self and not isinstance(self.recipients, str):
             template_fields = [name for name in template_fields if name != "recipients"]
         super()._do_render_template_fields(parent, template_fields, *args, **kw)
+        if parent is self and not are_paths(self.suppression):
+            self.suppression = Unseen(self.suppression, "numbers")
 
     def rows_of(self, context: Context) -> Any:
         """The recipients: rows, or a path to them."""
         source = self.recipients
-        if isinstance(source, _Rows):
-            return source.rows
+        if isinstance(source, Unseen):
+            return source.value
         if callable(source):
             return source(context)
         return source if isinstance(source, str) else self.render_template(source, context)
@@ -246,7 +242,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
     def _carry_on(self, context: Context, over: list[str] | None) -> Any:
         self._ti = context["ti"]
         try:
-            self.refuse_unrendered()
+            self.refuse_unrendered(self._protected)
             return self._conduct(context, over)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None
@@ -368,19 +364,3 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
             wait = min(wait, left) if conductor.live or conductor.dispatch.batches else left
         with self.idle():
             pause(wait, self.raise_if_killed)
-
-
-def _checked_shares(fail_when: Any) -> dict[str, float]:
-    found: dict[str, float] = {}
-    if fail_when is not None and not isinstance(fail_when, Mapping):
-        raise BlandValidationError("fail_when", f"must be a dict of bucket to share, not {shown(fail_when)}.")
-    for bucket, share in (fail_when or {}).items():
-        known = [str(one) for one in Bucket]
-        if bucket not in known:
-            raise BlandValidationError("fail_when", f"{shown(bucket)} is no bucket. Known: {', '.join(known)}.")
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-            raise BlandValidationError(
-                "fail_when", f"needs a share from 0 to below 1 for {bucket!r}, not {shown(share)}."
-            )
-        found[str(bucket)] = float(share)
-    return found

@@ -31,6 +31,7 @@ from airflow_provider_bland.operators.suppressing import Suppression, listed
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder
 from airflow_provider_bland.tasks.reading import read_rows, records
+from airflow_provider_bland.tasks.rendering import unseen
 from airflow_provider_bland.tasks.store import CampaignPointer
 from airflow_provider_bland.tasks.tables import require_format
 
@@ -253,7 +254,7 @@ class Opening:
         operator = self._operator
         history = [*listed("history", operator.history), *(self.folder_of(one) for one in range(round_))]
         return Lists(
-            Suppression(operator.suppression, operator.number_column, operator.region),
+            Suppression(unseen(operator.suppression), operator.number_column, operator.region),
             History(history, operator.rules.contact_limits), key,
             Forbidden(
                 operator.suppression_out, key,
@@ -278,6 +279,8 @@ class Opening:
     def _plan(self, conductor: Conductor, started: datetime) -> None:
         operator, template = self._operator, self.template
         operator.rules.hours.check(started)
+        if template.column_of("max_duration") is None:
+            conductor.rules.check_budget()
         conductor.begin()
         reading = Reading(
             number_column=operator.number_column, key_column=operator.key_column,

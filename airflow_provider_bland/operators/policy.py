@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.watching import SETTLE_TIMEOUT
+from airflow_provider_bland.campaigns.buckets import Bucket
 
 if TYPE_CHECKING:
     from airflow_provider_bland.campaigns.recipients import Recipient
@@ -51,3 +54,24 @@ class Policy:
     opt_out: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     callback_at: str | None = None
     settle_timeout: float = SETTLE_TIMEOUT
+
+
+def checked_shares(fail_when: Any) -> dict[str, float]:
+    """
+    Bucket to the share of rows above which a campaign's task fails.
+
+    :raises BlandValidationError: for anything else.
+    """
+    found: dict[str, float] = {}
+    if fail_when is not None and not isinstance(fail_when, Mapping):
+        raise BlandValidationError("fail_when", f"must be a dict of bucket to share, not {shown(fail_when)}.")
+    for bucket, share in (fail_when or {}).items():
+        known = [str(one) for one in Bucket]
+        if bucket not in known:
+            raise BlandValidationError("fail_when", f"{shown(bucket)} is no bucket. Known: {', '.join(known)}.")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+            raise BlandValidationError(
+                "fail_when", f"needs a share from 0 to below 1 for {bucket!r}, not {shown(share)}."
+            )
+        found[str(bucket)] = float(share)
+    return found

@@ -33,6 +33,16 @@ _ROWS: Final = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 _NUMBER: Final = re.compile(r"\s*\+?[\d\s().\-]{7,}")
 
 
+def are_paths(entries: Any) -> bool:
+    """Whether what was given is nothing, or holds nothing but paths; numbers are not to be shown."""
+    found = entries if isinstance(entries, list | tuple) else [entries]
+    return all(entry is None or (_is_path(entry) and from_template(entry) is entry) for entry in found)
+
+
+def _is_path(entry: Any) -> bool:
+    return isinstance(entry, os.PathLike) or (isinstance(entry, str) and not _NUMBER.fullmatch(entry))
+
+
 def is_table(name: str) -> bool:
     """Whether a file's name says that there are rows or lines in it."""
     return name.lower().endswith((*_LINES, *_ROWS))
@@ -56,7 +66,7 @@ class Suppression:
         self._paths: list[ObjectStoragePath] = []
         entries = records("suppression", entries)
         for entry in entries if _is_rows(entries) else listed("suppression", entries):
-            if isinstance(entry, os.PathLike) or (isinstance(entry, str) and not _NUMBER.fullmatch(entry)):
+            if _is_path(entry):
                 self._paths.append(files.storage_path("suppression", entry))
             elif entry is None or isinstance(entry, bool):
                 raise BlandValidationError(

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api.errors import BlandValidationError
+from airflow_provider_bland.api.fields import is_given
 
 if TYPE_CHECKING:
     import jinja2
@@ -34,6 +35,27 @@ else:
 # What a None is written as while a template is rendered; nobody else's text holds it.
 _MARK: Final = f"\ue000none-{secrets.token_hex(8)}\ue000"
 _SHOWN: Final = 100
+
+
+class Unseen:
+    """
+    A value that Airflow neither renders nor shows: it keeps the text of a task's rendered fields for its UI.
+
+    :param value: people's rows, or their numbers.
+    :param text: what is shown instead.
+    """
+
+    def __init__(self, value: Any, text: str) -> None:
+        self.value = value
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def unseen(value: Any) -> Any:
+    """What an :class:`Unseen` holds; anything else as it is."""
+    return value.value if isinstance(value, Unseen) else value
 
 
 class _Nothing:
@@ -97,10 +119,11 @@ class RendersAsWritten(_Templater):
             return rendered.replace(_MARK, "None")
         return rendered
 
-    def refuse_unrendered(self) -> None:
+    def refuse_unrendered(self, given: Iterable[str] = ()) -> None:
         """
         Refuse a field in whose text a template left a ``None``. To be called before anything is dialled.
 
+        :param given: fields that the user gave, and that may not be left with nothing.
         :raises BlandValidationError: names field and template.
         """
         for field, template in self.__dict__.get("_holds_nothing", {}).items():
@@ -110,6 +133,10 @@ class RendersAsWritten(_Templater):
                 "Check that the upstream task ran and returned something, or write a default: "
                 "{{ ti.xcom_pull(...) or '...' }}.",
             )
+
+        for field in given:
+            if not is_given(getattr(self, field)):
+                raise BlandValidationError(field, "is empty: its template gave nothing. If none is meant, give None.")
 
     def template_that_gave_nothing(self, field: str) -> str | None:
         """The template of a field, if it rendered to ``None``."""

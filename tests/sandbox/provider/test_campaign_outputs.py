@@ -195,6 +195,25 @@ def test_a_preview_says_who_would_be_rung_when_and_rings_nobody(bland: Control, 
     assert "/outputs/preview/_campaign/campaign.json" not in fsspec.filesystem("memory").find("/outputs/preview")
 
 
+try:
+    from airflow.sdk.definitions._internal.mixins import ResolveMixin
+except ImportError:  # Airflow 2.11
+    from airflow.utils.mixins import ResolveMixin
+
+
+class _Output(ResolveMixin):
+    """As an ``XComArg``: Airflow asks it for its value when it renders."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def resolve(self, context: Any, **_: Any) -> Any:
+        return self._value
+
+    def iter_references(self) -> Any:
+        return iter(())
+
+
 def given(**arguments: Any) -> dict[str, Any]:
     return {"recipients": people(HUMAN), **arguments}
 
@@ -244,6 +263,16 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     "no zone": (given(finish_by="2030-01-01T00:00:00"), "finish_by", "has no time zone"),
     "suppression file": (given(suppression="memory://outputs/no-dnc.csv"), "suppression", "there is no file"),
     "format": (given(results_format="xlsx"), "results_format", "must be one of"),
+    "less than a call": (
+        given(budget=Budget(usd=4)),
+        "budget",
+        "of $4 is below $4.2, the worst price of one call (30 minutes at $0.14)",
+    ),
+    "less than a short call": (
+        given(budget=Budget(usd=0.13), call={"task": "x", "max_duration": 1}),
+        "budget",
+        "is below",
+    ),
     "not writable": (given(results_path="/proc/nothing/here"), "results_path", "cannot be written"),
     "relative path": (given(results_path="results"), "results_path", "is relative"),
 }
@@ -316,3 +345,55 @@ def test_templates_are_rendered_but_neither_the_call_nor_a_row() -> None:
     assert called == []
     assert operator.rows_of(context) == rows
     assert isinstance(operator, CallCampaignOperator)
+
+
+@pytest.mark.parametrize("field", ["suppression", "suppression_out", "history", "timezone_column", "finish_by"])
+@pytest.mark.parametrize("template", ["{{ ti.xcom_pull('a') }}", "{{ '' }}", "{% if false %}x{% endif %}"])
+def test_what_protects_people_is_not_left_away_because_a_template_gave_nothing(
+    bland: Control, field: str, template: str
+) -> None:
+    operator = campaign("outputs/nothing", recipients=people(HUMAN), **{field: template})
+    context: Any = {"ti": FakeTi()}
+    operator.render_template_fields(context)
+    with pytest.raises(BlandValidationError, match="its template gave nothing") as refused:
+        operator.execute(context)
+    assert refused.value.argument == field
+    assert bland.counts() == {}
+
+
+def test_an_upstream_task_that_returned_nothing_suppresses_nobody_and_is_refused(bland: Control) -> None:
+    operator = campaign("outputs/nothing", recipients=people(HUMAN), suppression=_Output(None))
+    context: Any = {"ti": FakeTi()}
+    operator.render_template_fields(context)
+    with pytest.raises(BlandValidationError, match="its template gave nothing"):
+        operator.execute(context)
+    # An empty list is a list.
+    operator = campaign("outputs/nobody", recipients=people(HUMAN), suppression=_Output([]))
+    operator.render_template_fields(context)
+    assert operator.execute(context)["buckets"] == {"answered": 1}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[HUMAN]],
+        [("id", HUMAN)],
+        [{"phone_number": HUMAN}],
+        ["memory://outputs/x.csv", [HUMAN]],
+        [HUMAN],
+        HUMAN,
+        f'["{HUMAN}"]',
+    ],
+)
+def test_numbers_do_not_get_into_the_rendered_fields(bland: Control, machine: TimeMachine, value: Any) -> None:
+    """Airflow keeps those, and shows them to whoever may look at the task."""
+    write("outputs/x.csv", "number\n")
+    operator = campaign(f"outputs/unseen-{len(str(value))}", recipients=people(HUMAN), suppression=_Output(value))
+    context: Any = {"ti": FakeTi()}
+    operator.render_template_fields(context)
+    for name in operator.template_fields:
+        assert HUMAN not in str(getattr(operator, name))
+    assert operator.execute(context)["buckets"] == {"suppressed": 1}
+    paths = campaign("outputs/seen", recipients=people(HUMAN), suppression=["memory://outputs/{{ run_id }}.csv"])
+    paths.render_template_fields({"run_id": "r1", **context})
+    assert paths.suppression == ["memory://outputs/r1.csv"]
