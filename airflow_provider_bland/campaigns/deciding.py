@@ -216,6 +216,10 @@ class _Deciding:
         if recipient.row in plan.suppressed:
             self.gone.append(plan.give_up(recipient, Bucket.SUPPRESSED, "suppressed"))
             return False
+        if recipient.attempts >= plan.rules.max_attempts:
+            # It was lowered since the redial was put down.
+            self.gone.append(plan.give_up(recipient, Bucket.EXPIRED, "rung max_attempts times"))
+            return False
         if plan.fitted(recipient, at, "")[0] == at:
             return True
         self._put_off(recipient, at, recipient.why)

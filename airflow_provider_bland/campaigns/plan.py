@@ -126,13 +126,13 @@ class Plan:
         """Go on from what :meth:`head` returned."""
         plan = cls(rules, pages, head["next_page"])
         plan.rows = head["rows"]
-        plan.purse.restore(head["purse"])
         plan.buckets, plan.stopped = dict(head["buckets"]), head["stopped"]
         plan.closing = None if head["closing"] is None else Bucket(head["closing"])
         plan.chains = {chain.zones: chain for chain in (Chain.from_list(plan.box, one) for one in head["chains"])}
         plan.later = Later.from_dict(plan.box, head["later"])
         plan.numbers.pages = list(head["numbers"])
         plan.under_way = {one.row: one for one in map(Recipient.from_list, head["under_way"])}
+        plan.purse.restore(head["purse"], [one.minutes for one in plan.under_way.values()])
         plan.unplaced = set(head["unplaced"])
         plan.pace = Pace.from_dict(head["pace"])
         plan.breaker = Breaker(rules.stop_when, head["votes"])

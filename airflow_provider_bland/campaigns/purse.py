@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider_bland.campaigns.limits import Budget
@@ -62,6 +63,11 @@ class Purse:
         """Plain JSON; :meth:`restore` reads it."""
         return [self.rings, self.spent, self.reserved, self._open]
 
-    def restore(self, values: list[Any]) -> None:
-        """Read what :meth:`as_list` wrote."""
-        self.rings, self.spent, self.reserved, self._open = values
+    def restore(self, values: list[Any], under_way: Iterable[float | None]) -> None:
+        """
+        Read what :meth:`as_list` wrote.
+
+        :param under_way: minutes of each call that is; set aside anew, for the budget may be another one since.
+        """
+        self.rings, self.spent, _, self._open = values
+        self.reserved = sum(map(self._worst, under_way))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.batches import BatchProgress, BatchState, progress_of
@@ -33,6 +33,11 @@ class InBatches(Dispatch):
         self._batches: dict[str, dict[str, Any]] = {}
         # By description: batches whose reply was lost, {"rows", "at", "closes"}.
         self._lost: dict[str, dict[str, Any]] = {}
+
+    @staticmethod
+    def way_of(head: Mapping[str, Any]) -> Literal["calls", "batches"]:
+        """In which way the campaign places its calls whose ``head`` this is."""
+        return "batches" if "batches" in head else "calls"
 
     @property
     def batches(self) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.calls import CallOutcome
@@ -25,6 +26,7 @@ from airflow_provider_bland.campaigns.reactions import (
 from airflow_provider_bland.campaigns.report import ended_call, remember, result_row
 from airflow_provider_bland.campaigns.results import Results
 from airflow_provider_bland.operators.batching import InBatches
+from airflow_provider_bland.operators.desk import Desk
 from airflow_provider_bland.operators.launching import Dispatch, OneByOne
 from airflow_provider_bland.operators.lists import OPTED_OUT
 from airflow_provider_bland.operators.policy import Identity, Policy
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 _NUMBERS: Final = 1 << 40
 _PRICE_AFTER: Final = 15.0
 """Seconds until a call that is over, but has no price yet, is looked at again."""
+
+
+_WAYS: Final[Mapping[str, Callable[[Desk], Dispatch]]] = {"calls": OneByOne, "batches": InBatches}
 
 
 class _LedgerPages:
@@ -96,7 +101,7 @@ class Conductor:
         self.plan = Plan(rules, self._pages)
         self._renumber()
         self.results = Results(ledger)
-        self.dispatch: Dispatch = OneByOne(self) if rules.dispatch == "calls" else InBatches(self)
+        self.dispatch: Dispatch = _WAYS[rules.dispatch](self)
         self.is_dirty = True
         self.fatal: BlandError | None = None
         # Calls that are over but have no price yet, and when to look again.
@@ -162,6 +167,7 @@ class Conductor:
         head, blocks = self.ledger.load()
         if head is None:
             raise LedgerBrokenError("The ledger of this campaign has no snapshot, so it is not known who was rung.")
+        self._keep_to(InBatches.way_of(head["dispatch"]))
         self.plan = Plan.load(self.rules, head["plan"], self._pages)
         self._renumber()
         self.results = Results.load(self.ledger, head["results"])
@@ -171,6 +177,13 @@ class Conductor:
         if forgive and self.plan.stopped:
             self.log.info("The campaign had been stopped (%s). It goes on.", self.plan.stopped)
             self.plan.go_on()
+
+    def _keep_to(self, way: Literal["calls", "batches"]) -> None:
+        """Calls under way were placed in one way, and are followed in that."""
+        if way != self.rules.dispatch:
+            self.log.warning("This campaign has begun with dispatch=%r, and goes on with it.", way)
+            self.rules = replace(self.rules, dispatch=way)
+            self.dispatch = _WAYS[way](self)
 
     def _replay(self, blocks: Iterable[Mapping[str, Any]]) -> None:
         for block in blocks:
