@@ -66,7 +66,7 @@ class HookBase(BaseHook):
             self._settings = self._read(connection, extra)
         return self._settings
 
-    def settings_of_old(self) -> BlandSettings:
+    def known_settings(self) -> BlandSettings:
         """
         As :attr:`settings`, for a task that has used the connection before, so that there is one.
 

@@ -79,7 +79,7 @@ class CallWaiter(RendersAsWritten, EndsOnKill):
     def _remember(self, call_id: str) -> None:
         self._call_id = call_id
         # Only Bland itself has a dashboard.
-        self.call_url = BlandCallLink.url_of(call_id) if self.hook.settings_of_old().base_url is None else ""
+        self.call_url = BlandCallLink.url_of(call_id) if self.hook.known_settings().base_url is None else ""
 
     def _announce(self, context: Context, call_id: str) -> None:
         """Tell links and downstream tasks of the call."""

@@ -164,7 +164,7 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
         self, context: Context, event: dict[str, Any] | None = None, *, deadline: float | None = None
     ) -> Any:
         """Take over from the trigger."""
-        self.hook.settings_of_old()
+        self.hook.known_settings()
         # dag.test() resumes a task with the event alone.
         deadline = deadline or self._deadline_again(context)
         found = WaitEvent.of(event, self.call_id)
