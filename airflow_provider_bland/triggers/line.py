@@ -26,7 +26,7 @@ class LineError(BlandError):
     :param may_pass: whether Airflow may not answer just now only.
     """
 
-    def __init__(self, message: str, *, may_pass: bool) -> None:
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
         super().__init__(message)
         self.may_pass = may_pass
 
