@@ -14,12 +14,14 @@ from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.campaigns.deciding import Ring, may_still_ring
 from airflow_provider_bland.campaigns.reactions import Refusal, refusal_of
 from airflow_provider_bland.hooks.waves import Answer
-from airflow_provider_bland.operators.launching import Dispatch
+from airflow_provider_bland.operators.launching import OVERDUE, Dispatch
 from airflow_provider_bland.operators.settling import ours_of, tail
 
 if TYPE_CHECKING:
     from airflow_provider_bland.operators.desk import Desk
 
+_LONGEST_BATCH: Final = 86_400.0
+"""Seconds after which Bland gives a batch up; https://docs.bland.ai/api-v2/post/batches."""
 _PAGES: Final = 20
 """Pages of the list of batches that are searched for one whose reply was lost."""
 
@@ -130,6 +132,16 @@ class InBatches(Dispatch):
         return any(row in lost["rows"] for lost in self._lost.values())
 
     @property
+    def next_look(self) -> float | None:
+        """When to look again for batches that may have been made, or that should be over, at the latest."""
+        overdue = [max(self._overdue_at(batch), clock.now() + OVERDUE / 60) for batch in self._batches.values()]
+        return min((at for at in (super().next_look, *overdue) if at is not None), default=None)
+
+    def _overdue_at(self, batch: Mapping[str, Any]) -> float:
+        """From when on the end of a batch is not waited for any more; Bland gives it up after a day."""
+        return float(batch["at"] + _LONGEST_BATCH + self._desk.rules.max_duration * 60 + OVERDUE)
+
+    @property
     def _doubtful(self) -> Iterable[float]:
         """Moments of batches that may have been made, and of ends after which calls may still come to light."""
         ends = [batch["over"] for batch in self._batches.values() if "over" in batch]
@@ -185,6 +197,13 @@ class InBatches(Dispatch):
         if progress.over and not still and not self._may_be_late(batch, progress, len(listed)):
             del self._batches[batch_id]
             self._left_over(batch, progress.state)
+        elif self._overdue_at(batch) <= clock.now():
+            if not progress.over:
+                desk.hook.stop_batch(batch_id)
+            del self._batches[batch_id]
+            for row in batch["rows"]:
+                at = datetime.fromtimestamp(batch["at"], UTC)
+                desk.end(desk.plan.lost(row, at, "Bland tells no end of its batch, long after it must have ended"))
 
     def _row_of(self, details: Mapping[str, Any], rows: Sequence[int]) -> int | None:
         """Whose call it is, of those whose numbers end alike; ``None``: of somebody whose end is known already."""

@@ -34,6 +34,11 @@ So long after it was announced may a block be acted upon, in seconds. Whoever ta
 looks for its rings later than that.
 """
 _SOON: Final = 5.0
+OVERDUE: Final = 3600.0
+"""
+So long after the longest time it may last is a call waited for that Bland tells no end of, in seconds. Else one such
+call would keep a campaign from ever ending.
+"""
 _WAITS: Final = frozenset({"new", "queued", "allocated"})
 """States of a call that Bland has not dialled yet; https://docs.bland.ai/api-v1/get/calls-id."""
 
@@ -180,8 +185,10 @@ class OneByOne(Dispatch):
     def next_look(self) -> float | None:
         """When to look again for rings that may have happened, or for calls that are not to ring any more."""
         soon = clock.now() + _SOON
-        closings = [max(at, soon) for row in self._desk.live.values() if (at := self._closes(row)) is not None]
-        moments = [super().next_look, *closings]
+        live = self._desk.live.values()
+        closings = [max(at, soon) for row in live if (at := self._closes(row)) is not None]
+        overdue = [max(self._overdue_at(row), clock.now() + OVERDUE / 60) for row in live]
+        moments = [super().next_look, *closings, *overdue]
         return min((moment for moment in moments if moment is not None), default=None)
 
     # --- placing --------------------------------------------------------------------------------------------------
@@ -231,7 +238,9 @@ class OneByOne(Dispatch):
         self._stop_at_closing()
         live = desk.live
         ids = self._said_to_be_over(live) if over is None else [call_id for call_id in over if call_id in live]
-        ids += [call_id for call_id, moment in desk.unpriced.items() if moment <= clock.now() and call_id not in ids]
+        now = clock.now()
+        ids += [call_id for call_id, moment in desk.unpriced.items() if moment <= now and call_id not in ids]
+        ids += [call_id for call_id, row in live.items() if self._overdue_at(row) <= now and call_id not in ids]
         if not ids:
             return
         for call_id, details in desk.many.details(ids).items():
@@ -241,6 +250,8 @@ class OneByOne(Dispatch):
                 desk.note(details)
             elif is_finished(details):
                 self._ended(live[call_id], call_id, details)
+            elif self._overdue_at(live[call_id]) <= now:
+                self._overdue(live[call_id], call_id, details)
 
     def _ended(self, row: int, call_id: str, details: Mapping[str, Any]) -> None:
         desk = self._desk
@@ -277,19 +288,40 @@ class OneByOne(Dispatch):
             else:
                 desk.plan.under_way[late[call_id]].record["shut"] = "rang"
                 desk.is_dirty = True
-        if not waiting:
-            return
-        for call_id in waiting:
-            desk.plan.under_way[late[call_id]].record["shut"] = "stop"
+        if waiting:
+            self._stop({call_id: late[call_id] for call_id in waiting})
+            desk.log.info("The hours close: %d calls that Bland had not dialled yet were stopped.", len(waiting))
+
+    def _stop(self, waiting: Mapping[str, int]) -> None:
+        """Calls that nobody has answered yet are not to ring any more; their recipients wait again."""
+        desk = self._desk
+        for row in waiting.values():
+            desk.plan.under_way[row].record["shut"] = "stop"
         # Whoever reads that they are canceled must know by whom.
         desk.save()
-        for call_id in waiting:
+        for call_id, row in waiting.items():
             try:
                 desk.hook.stop_call(call_id)
             except BlandError as error:
                 desk.note(error)
-                desk.plan.under_way[late[call_id]].record.pop("shut", None)
-        desk.log.info("The hours close: %d calls that Bland had not dialled yet were stopped.", len(waiting))
+                desk.plan.under_way[row].record.pop("shut", None)
+
+    def _overdue_at(self, row: int) -> float:
+        """From when on the end of somebody's call is not waited for any more."""
+        recipient = self._desk.plan.under_way[row]
+        minutes = self._desk.rules.max_duration if recipient.minutes is None else recipient.minutes
+        return float(recipient.record["at"][-1] + minutes * 60 + OVERDUE)
+
+    def _overdue(self, row: int, call_id: str, details: Mapping[str, Any]) -> None:
+        desk, recipient = self._desk, self._desk.plan.under_way[row]
+        if details.get("queue_status") in _WAITS and not details.get("started_at") and not recipient.record.get("shut"):
+            self._stop({call_id: row})
+            return
+        # Whoever still speaks with somebody (to whom the call was transferred, perhaps) is not hung up on.
+        recipient.record.pop("live")
+        at = datetime.fromtimestamp(recipient.record["at"][-1], UTC)
+        desk.end(desk.plan.lost(row, at, "Bland tells no end of its call, long after it must have ended"))
+        desk.is_dirty = True
 
     def _said_to_be_over(self, live: Mapping[str, int]) -> list[str]:
         if len(live) <= _FEW:

@@ -118,7 +118,8 @@ class Opening:
         # A clear raises the task instance's max_tries, a retry does not.
         cleared = found is not None and self._max_tries > found["max_tries"]
         if found is not None:
-            manifest = files.read_json(self.folder_of(round_) / MANIFEST) or {}
+            manifest = files.read_json(self.folder_of(round_) / MANIFEST)
+            manifest = manifest if isinstance(manifest, dict) else {}
             if manifest.get("campaign") == found["key"] and manifest.get("state") == FINISHED:
                 # A ledger holds people's rows. Whoever finished the campaign may have died before dropping it.
                 if (ledger := self._ledger_of(round_)).is_kept:
@@ -143,6 +144,7 @@ class Opening:
             conductor.load(forgive=cleared)
             return conductor
         self._require_writable(conductor.lists)
+        self._require_room(ledger)
         self._plan(conductor, started)
         conductor.save()
         # Another one may have begun here, and even finished, while this one was planned.
@@ -190,6 +192,19 @@ class Opening:
                 "results_path", f"{self.folder} cannot be written to: {error}. Nobody was rung."
             ) from None
         lists.check()
+
+    def _require_room(self, ledger: Ledger) -> None:
+        """What somebody else has written is not written over."""
+        if ledger.campaign() is not None:
+            # Another execution has begun just now; that is seen to below.
+            return
+        for name in (f"results.{self._operator.results_format}", MANIFEST):
+            if files.exists(self.folder / name):
+                raise BlandValidationError(
+                    "results_path",
+                    f"{self.folder} holds {name} already, but no ledger of a campaign: it is of another program, or "
+                    "the ledger was deleted. Nobody was rung. Give the campaign a folder of its own, or move the file.",
+                )
 
     def _identity(self, round_: int) -> Identity:
         return Identity(

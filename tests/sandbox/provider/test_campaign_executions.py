@@ -221,6 +221,27 @@ def test_a_path_belongs_to_one_campaign(bland: Control, machine: TimeMachine) ->
     assert bland.rung() == {HUMAN: 1}
 
 
+@pytest.mark.parametrize("name", ["results.jsonl", "manifest.json"])
+def test_what_another_program_has_written_is_not_written_over(bland: Control, machine: TimeMachine, name: str) -> None:
+    files = fsspec.filesystem("memory")
+    folder = f"executions/theirs-{name}"
+    files.pipe_file(f"/{folder}/{name}", b"[1, 2]")
+    task = Task(lambda: campaign(folder, recipients=people(HUMAN)), retries=1)
+    with pytest.raises(BlandValidationError, match=f"holds {name} already, but no ledger"):
+        task.run()
+    assert bland.counts() == {}
+    assert files.cat_file(f"/{folder}/{name}") == b"[1, 2]"
+    files.rm_file(f"/{folder}/{name}")
+    # What a preview has left is in nobody's way.
+    Task(lambda: campaign(folder, recipients=people(HUMAN), dry_run=True)).run()
+    assert task.run()["buckets"] == {"answered": 1}
+    # Nor is a manifest believed that somebody has replaced since.
+    files.pipe_file(f"/{folder}/manifest.json", b"[1, 2]")
+    with pytest.raises(LedgerBrokenError, match="has no snapshot"):
+        task.run()
+    assert bland.rings() == 1
+
+
 @pytest.mark.parametrize("moment", range(1, 7))
 def test_a_path_belongs_to_one_campaign_also_if_two_begin_at_once(
     bland: Control, machine: TimeMachine, monkeypatch: pytest.MonkeyPatch, moment: int
