@@ -191,7 +191,17 @@ class InBatches(Dispatch):
             if isinstance(found, BlandError):
                 raise found
             whose = self._row_of(found, over[call_id])
-            if whose is not None and whose in batch["rows"]:
+            if whose is None or whose not in batch["rows"]:
+                continue
+            if not _is_undialled(found):
+                self._ended(batch, whose, call_id, found)
+            elif not progress.over and not batch["stopped"]:
+                # By whom it was canceled, the batch's log will tell.
+                still += 1
+            elif batch["stopped"] or progress.state is not BatchState.COMPLETED:
+                batch["rows"].remove(whose)
+                self.take_in({"row": whose, "at": clock.now(), "back": "its batch was stopped before its turn"})
+            else:
                 self._ended(batch, whose, call_id, found)
         desk.is_dirty = True
         if progress.over and not still and not self._may_be_late(batch, progress, len(listed)):
@@ -229,10 +239,6 @@ class InBatches(Dispatch):
         desk = self._desk
         batch["rows"].remove(row)
         started = parse_timestamp(details.get("started_at"))
-        if outcome_of(details) is CallOutcome.CANCELED and started is None and batch["stopped"]:
-            # It was stopped while it waited at Bland: nobody was rung.
-            self.take_in({"row": row, "at": clock.now(), "back": "the hours closed before its turn"})
-            return
         created = parse_timestamp(details.get("created_at"))
         at = started or created or datetime.fromtimestamp(batch["at"], UTC)
         self.take_in({"row": row, "at": at.timestamp(), "call": call_id})
@@ -285,3 +291,8 @@ class InBatches(Dispatch):
             if len(batches) < 100 or all(one is not None and one.timestamp() < oldest for one in made):
                 break
         return found
+
+
+def _is_undialled(details: Mapping[str, Any]) -> bool:
+    """Whether a call was canceled while it waited at Bland: nobody was rung."""
+    return outcome_of(details) is CallOutcome.CANCELED and parse_timestamp(details.get("started_at")) is None

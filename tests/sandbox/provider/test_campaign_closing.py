@@ -9,6 +9,7 @@ from campaign_helpers import campaign, people, rows_of
 from helpers import Control, Task, TimeMachine
 
 from airflow_provider_bland.campaigns import CallingHours
+from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.tasks.folders import StorageFolder
 
 DISPATCH = ("calls", "batches")
@@ -78,3 +79,31 @@ def test_a_process_that_was_frozen_between_its_look_at_the_ledger_and_its_reques
     assert set(bland.rung().values()) == {1}
     rang = [datetime.fromisoformat(row["rung_at"][0]).timestamp() for row in rows_of(folder)]
     assert min(rang) >= began + 600 - 1
+
+
+@pytest.mark.parametrize("by", ["the triggerer", "Bland"])
+def test_who_was_not_dialled_when_a_batch_was_stopped_by_another_is_rung_later(
+    bland: Control, machine: TimeMachine, by: str
+) -> None:
+    """The triggerer stops all batches when the hours of the first callee close; Bland gives one up after a day."""
+    bland.set(concurrent_limit=1, over_limit="queue")
+    bland.describe({"phone_number": "+1212*", "outcomes": ["human"], "talk": 400})
+    if by == "Bland":
+        bland.set(batch_exit_seconds=1000.0)
+    skip, stopped = machine.skip, []
+
+    def skip_and_stop(seconds: float) -> None:
+        if by == "the triggerer" and not stopped and bland.rings() > 1:
+            [batch] = BlandHook().list_batches()
+            stopped.append(BlandHook().stop_batch(str(batch["id"])))
+        skip(seconds)
+
+    machine.skip = skip_and_stop  # type: ignore[method-assign]
+    folder = f"closing/by-{by[-5:]}"
+    result = Task(lambda: campaign(folder, recipients=people(*NUMBERS), dispatch="batches", poll_interval=120)).run()
+    assert result["buckets"] == {"answered": 6}
+    assert result["rings"] == 6
+    assert bland.rung() == dict.fromkeys(NUMBERS, 1)
+    assert {row["attempts"] for row in rows_of(folder)} == {1}
+    # Some were handed over twice.
+    assert bland.counts()["POST /v2/batches/create"] > 1
