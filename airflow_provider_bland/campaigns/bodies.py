@@ -12,6 +12,7 @@ from airflow_provider_bland.api.fields import CALL_FIELDS, call_body, is_given
 from airflow_provider_bland.api.jsonable import NotJsonError, is_missing, jsonable
 from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.calls.intents import NAMESPACE
+from airflow_provider_bland.campaigns.columns import shown_columns
 
 # What Bland fills by itself (docs.bland.ai/tutorials/dynamic-data, docs.bland.ai/tutorials/pathways).
 SYSTEM_VARIABLES: Final = frozenset(
@@ -130,7 +131,7 @@ class CallTemplate:
             raise BlandValidationError(
                 "call",
                 f"speaks of {names}, but neither a column of the recipients nor variables fills that. Columns: "
-                f"{', '.join(sorted(columns)) or 'none'}; the number itself is {{{{phone_number}}}}. (What Airflow is "
+                f"{shown_columns(sorted(columns))}; the number itself is {{{{phone_number}}}}. (What Airflow is "
                 "to fill belongs into variables={...}, which is templated; call is not.)",
             )
 
@@ -150,7 +151,7 @@ class CallTemplate:
             if column not in there:
                 raise BlandValidationError(
                     "columns",
-                    f"takes {field!r} from {shown(column)}, which is no column of recipients: {', '.join(there)}.",
+                    f"takes {field!r} from {shown(column)}, which is no column of recipients: {shown_columns(there)}.",
                 )
 
     def problem_of(self, row: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.api.jsonable import is_missing
 from airflow_provider_bland.api.text import shown
 from airflow_provider_bland.campaigns.buckets import Bucket
+from airflow_provider_bland.campaigns.columns import shown_columns
 from airflow_provider_bland.campaigns.numbers import NumberRefusedError, check_kinds, check_region, read_number
 from airflow_provider_bland.campaigns.plan import Plan
 from airflow_provider_bland.campaigns.recipients import Ended, Recipient
@@ -70,9 +71,8 @@ class Reading:
         for argument in ("number_column", "key_column", "timezone_column", "minutes_column"):
             column = getattr(self, argument)
             if column is not None and column not in row:
-                there = ", ".join(map(str, row)) or "none"
                 raise BlandValidationError(
-                    argument, f"{shown(column)} is no column of recipients. Columns are {there}."
+                    argument, f"{shown(column)} is no column of recipients. Columns are {shown_columns(row)}."
                 )
 
 

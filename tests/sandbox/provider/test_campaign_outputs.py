@@ -236,6 +236,16 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
         "number_column",
         "'mobile' is no column",
     ),
+    "a table without a head": (
+        given(recipients=[{HUMAN: NO_ANSWER, "Ada": "Ben"}]),
+        "number_column",
+        "'phone_number' is no column of recipients. Columns are not shown, for they look like somebody's data",
+    ),
+    "a table without a head, and a column of it": (
+        given(recipients=[{"ada@example.com": "x", "Ada": "y"}], columns={"language": "lang"}),
+        "columns",
+        "which is no column of recipients: not shown",
+    ),
     "key column": (given(key_column="id"), "key_column", "'id' is no column"),
     "zone column": (given(timezone_column="tz"), "timezone_column", "'tz' is no column"),
     "columns' column": (given(columns={"language": "lang"}), "columns", "'lang', which is no column"),
