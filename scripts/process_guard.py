@@ -18,12 +18,12 @@ import psutil  # type: ignore[import-untyped]
 GRACE_SECONDS = 3.0
 
 
-def session_pids(session: int) -> list[int]:
-    """Return the ids of all living processes of a session (zombies are not alive)."""
+def session_pids(session: int, *, zombies: bool = False) -> list[int]:
+    """Return the ids of all living processes of a session; of those, too, that have ended and still stand for it."""
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if os.getsid(pid) == session and (zombies or psutil.Process(pid).status() != psutil.STATUS_ZOMBIE):
                 found.append(pid)
     return found
 

@@ -163,7 +163,8 @@ class ManagedProcess:
     def cost(self) -> tuple[float, float]:
         """Return the CPU seconds of the process and its descendants, ended ones included, and their resident MB."""
         seconds = memory = 0.0
-        for pid in self.pids():
+        # Zombies with the others: what they cost goes to their parents only when those ask for it.
+        for pid in process_guard.session_pids(self._process.pid, zombies=True) if self._process else ():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
                 # Of children only those that have ended, so nobody counts twice.
