@@ -10,7 +10,7 @@ import pytest
 from campaign_helpers import campaign, people, rows_of
 from helpers import Control, Task, TimeMachine
 
-from airflow_provider_bland.campaigns import CallingHours
+from airflow_provider_bland.campaigns import Budget, CallingHours
 
 TOLL_FREE, NEW_AREA, NEW_YORK, HONOLULU = "+18005550122", "+17105550100", "+12125551000", "+18085551000"
 # From the farthest east of North America to the farthest west. Arizona and Hawaii set no clock forward.
@@ -98,3 +98,52 @@ def test_a_daily_limit_of_the_plan_costs_no_attempt_and_is_waited_out(
     if dispatch == "calls":
         assert timedelta(minutes=-10) < after[8] < timedelta(minutes=30)
         assert "limit" in capsys.readouterr().out
+
+
+def test_holidays_and_days_off_are_those_of_the_callee(bland: Control, machine: TimeMachine) -> None:
+    """It is a holiday by the date on the callee's wall, not by the worker's."""
+    monday = monday_evening(1).astimezone(UTC)
+    machine.set_to(monday)
+    rows = [
+        {"phone_number": NEW_YORK, "tz": "America/New_York"},
+        {"phone_number": "+81312345678", "tz": "Asia/Tokyo"},
+    ]
+    bland.describe(*({"phone_number": row["phone_number"], "outcomes": ["human"]} for row in rows))
+    tuesday = (monday.astimezone(ZoneInfo("America/New_York")) + timedelta(days=1)).date()
+    hours = CallingHours(
+        {"mon-fri": "09:00-18:00"},
+        holidays=[tuesday],
+        closed=[(tuesday + timedelta(days=1), tuesday + timedelta(days=1))],
+    )
+    Task(
+        lambda: campaign("days/off", recipients=rows, timezone_column="tz", calling_hours=hours, call={"task": "x"})
+    ).run()
+    for row, zone in zip(rows_of("days/off"), ("America/New_York", "Asia/Tokyo"), strict=True):
+        local = rung_at(row).astimezone(ZoneInfo(zone))
+        assert (local.date(), local.hour) == (tuesday + timedelta(days=2), 9), zone
+
+
+def test_the_worst_price_is_set_aside_before_a_ring_and_the_real_one_counts_after_it(
+    bland: Control, machine: TimeMachine
+) -> None:
+    numbers = [f"+1212555{1000 + place}" for place in range(20)]
+    # A call of half a minute costs half of what the minute would that it may last.
+    bland.describe({"phone_number": "+1212*", "outcomes": ["human"], "talk": 30})
+    budget = Budget(usd=0.70, usd_per_minute=0.14)
+    given: dict[str, Any] = {"recipients": people(*numbers), "budget": budget, "call": {"task": "x", "max_duration": 1}}
+    most: list[int] = []
+    skip = machine.skip
+
+    def watched(seconds: float) -> None:
+        most.append(len(bland.live_calls()))
+        skip(seconds)
+
+    machine.skip = watched  # type: ignore[method-assign]
+    result = Task(lambda: campaign("days/money", **given, poll_interval=20)).run()
+    # Never more at once than there is money for at the worst; more in all than five, and never more than there is.
+    assert max(most) <= 5
+    assert result["rings"] == bland.rings() > 5
+    assert result["buckets"] == {"answered": result["rings"], "budget": 20 - result["rings"]}
+    spent = sum(row["cost_usd"] or 0 for row in rows_of("days/money"))
+    assert result["cost_usd"] == pytest.approx(spent)
+    assert 0.70 - 0.14 < spent <= 0.70
