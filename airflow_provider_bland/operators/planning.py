@@ -143,7 +143,7 @@ class Opening:
         if found is not None:
             conductor.load(forgive=cleared)
             return conductor
-        self._require_writable(conductor.lists)
+        self._require_writable()
         self._require_room(ledger)
         self._plan(conductor, started)
         conductor.save()
@@ -176,12 +176,12 @@ class Opening:
                 ledger, self._rules(started), self.template, identity, operator.hook, self._lists(0, identity.key),
                 operator.policy, operator.log, operator.is_killed, is_preview=True,
             )  # fmt: skip
-            self._require_writable(conductor.lists)
+            self._require_writable()
             self._plan(conductor, started)
             copy = conductor.plan_again()
             return preview(conductor, lambda: copy, self._base, operator.results_format)
 
-    def _require_writable(self, lists: Lists) -> None:
+    def _require_writable(self) -> None:
         """Nobody is rung whose ring could not be written down."""
         folder = StorageFolder(self.folder / LEDGER)
         try:
@@ -191,7 +191,6 @@ class Opening:
             raise BlandValidationError(
                 "results_path", f"{self.folder} cannot be written to: {error}. Nobody was rung."
             ) from None
-        lists.check()
 
     def _require_room(self, ledger: Ledger) -> None:
         """What somebody else has written is not written over."""
@@ -307,6 +306,8 @@ class Opening:
             conductor.plan, reading, data_of=lambda row: template.data_of(row, operator.number_column),
             suppression=conductor.lists.suppressed(), history=conductor.lists.rings(),
         )  # fmt: skip
+        # Once suppression has been read: a folder of opt-outs that is missing there is not to be made here.
+        conductor.lists.check()
         columns: dict[str, None] = {}
         for place, row in enumerate(self._rows()):
             if not place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import fsspec
@@ -10,7 +11,7 @@ import pytest
 from campaign_helpers import buckets_of, campaign, people, rows_of, write
 from helpers import Control, Task, TimeMachine
 
-from airflow_provider_bland.api.errors import BlandError
+from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.campaigns import Budget, CallingHours, ContactLimit, FailureRate, Pacing
 from airflow_provider_bland.exceptions import BlandAuthError, BlandCampaignStoppedError
 
@@ -86,6 +87,23 @@ def test_an_opt_out_counts_at_once_and_is_kept_for_others(bland: Control, machin
     Task(lambda: campaign("rules/second", recipients=people(LONG, HUMAN), suppression=[out])).run()
     assert buckets_of("rules/second") == ["suppressed", "answered"]
     assert bland.rings(LONG) == 1
+
+
+def test_a_folder_of_opt_outs_that_is_gone_is_missed(bland: Control, machine: TimeMachine, tmp_path: Path) -> None:
+    """It is not made anew: whoever had opted out would be rung."""
+    folder = tmp_path / "opted-out"
+    task = Task(
+        lambda: campaign(
+            "rules/gone", recipients=people(HUMAN), suppression=[str(folder)], suppression_out=str(folder)
+        ),
+        retries=1,
+    )  # fmt: skip
+    with pytest.raises(BlandValidationError, match="there is no file or folder"):
+        task.run()
+    assert bland.rings() == 0
+    # That nobody has opted out yet is to be said.
+    folder.mkdir()
+    assert task.run()["buckets"] == {"answered": 1}
 
 
 def test_a_list_that_changes_between_waves_counts_at_once(bland: Control, machine: TimeMachine) -> None:
