@@ -2,9 +2,10 @@
 Play the tests on every Airflow and Python that the README names, each pair in an environment of its own.
 
 Unit and sandbox tests run on every pair; a real Airflow with the scenarios of `tests/versions`, and the connection form
-with and without FAB, on every Airflow. Environments are kept in the user's cache and made anew when what they are made
-from changes. Two lanes share the machine: unit and sandbox tests, and a real Airflow. `--bounded` is what `make test`
-plays: a real Airflow of some versions, two at a time.
+with and without FAB, on every Airflow. What is played is a copy of the checkout, taken at the start. It and the
+environments are kept in the user's cache; an environment is made anew when what it is made from changes. Three lanes
+share the machine: two of unit and sandbox tests, one of a real Airflow. `--bounded` is what `make test` plays: a real
+Airflow of some versions, two at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matrix_envs
-from matrix_envs import CACHE, ROOT, Pair, UnavailableError
+from matrix_envs import CACHE, Pair, UnavailableError
 
 PYTHONS = {
     "2.11.2": ("3.11", "3.12"),
@@ -148,14 +149,8 @@ class Matrix:
                 pair, "form with FAB", lambda: play(pair, "form with FAB", matrix_envs.with_fab(pair, base), [FORM])
             )
 
-    def light_of(self, versions: list[str]) -> None:
-        """Unit and sandbox tests on every Python of some versions."""
-        for name in versions:
-            for python in PYTHONS[name]:
-                self.light(Pair(name, python))
-
     def rest_of(self, real: list[tuple[Pair, Path]], parts: set[str]) -> None:
-        """All else, from the other end: an environment that both lanes need is seldom waited for."""
+        """All else, from the other end: an environment that two lanes need is seldom waited for."""
         for one in reversed(real):
             if "real" in parts:
                 self.real(*one, small=False)
@@ -187,7 +182,7 @@ def first(airflow: str) -> tuple[Pair, Path] | None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One matrix at a time: environments hold one checkout."""
+    """One matrix at a time: environments hold one copy of a checkout."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -202,7 +197,9 @@ def main() -> int:
     parser.add_argument("--bounded", action="store_true", help=f"a real Airflow of {', '.join(BOUNDED)}, nothing else")
     parser.add_argument("--prepare", action="store_true", help="with --bounded: only make the environments")
     parser.add_argument("--allow-missing", action="store_true", help="a missing interpreter is no failure")
-    parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 2), help="unit tests side by side")
+    parser.add_argument(
+        "--workers", type=int, default=3 * (os.cpu_count() or 2) // 2, help="of unit tests, in each lane"
+    )
     asked = parser.parse_args()
     versions = [name.strip() for name in asked.only.split(",") if name.strip()]
     parts = {name.strip() for name in asked.parts.split(",")}
@@ -212,8 +209,12 @@ def main() -> int:
     if unknown := [name for name in versions if name not in PYTHONS]:
         parser.error(f"unknown versions {', '.join(unknown)}; known are {', '.join(PYTHONS)}")
     matrix = Matrix(asked.allow_missing, asked.workers)
-    os.chdir(ROOT)
     with alone():
+        try:
+            matrix_envs.freeze()
+        except UnavailableError as error:
+            print(error)
+            return 1
         chosen = [(name, first(name)) for name in versions]
         for name, found in chosen:
             if found is None:
@@ -233,12 +234,12 @@ def main() -> int:
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(both, reversed(real)))
             return matrix.finish()
-        # A real Airflow waits more than it computes: the two lanes share the machine well.
-        with ThreadPoolExecutor(2) as pool:
-            lanes = [pool.submit(matrix.light_of, versions)] if "light" in parts else []
-            lanes.append(pool.submit(matrix.rest_of, real, parts))
-            for lane in lanes:
-                lane.result()
+        light = [Pair(name, python) for name in versions for python in PYTHONS[name]] if "light" in parts else []
+        # Installing waits for the network and the disk, a real Airflow for the clock: three lanes share two cores well.
+        with ThreadPoolExecutor(2) as pairs, ThreadPoolExecutor(1) as other:
+            rest = other.submit(matrix.rest_of, real, parts)
+            list(pairs.map(matrix.light, light))
+            rest.result()
     return matrix.finish()
 
 

@@ -1,4 +1,4 @@
-"""Virtual environments of other Airflows and Pythons, kept in the user's cache."""
+"""Virtual environments of other Airflows and Pythons, and the copy of a checkout that they play; in a cache."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -15,16 +16,33 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-provider-bland" / "matrix"
+CHECKOUT = CACHE / "checkout"
+"""The copy: who works on in the checkout meanwhile changes nothing of what is played."""
 NEWEST = "3.3.2"
 """The version that constraints.txt is for."""
 FAB = "apache-airflow-providers-fab"
 # The FAB of Airflow 3.0 needs older versions of these than everything else there was run with.
 _OF_FAB_3_0 = ("flask", "werkzeug", "connexion", "marshmallow", "sqlalchemy", "limits", "rich")
+_NOT_COPIED = (
+    ".git",
+    ".venv",
+    ".airflow",
+    ".hypothesis",
+    ".*_cache",
+    "__pycache__",
+    "*.egg-info",
+    "build",
+    "dist",
+    "htmlcov",
+)
+_WHEELS = CACHE / "wheels"
 # What unit tests of files and of values from a warehouse want beside the small set.
 _FULL = "[versions,parquet,holidays]"
 _TOOLS = ("duckdb", "pandas")
 # Each environment is made by one thread; others wait for it.
 _MAKING: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+# setuptools writes into the tree that it installs.
+_EDITING = threading.Lock()
 _USABLE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 
 
@@ -52,7 +70,7 @@ class Pair:
     @property
     def constraints(self) -> Path:
         """The versions it is installed with."""
-        return ROOT / ("constraints.txt" if self.airflow == NEWEST else f"constraints/airflow-{self.airflow}.txt")
+        return CHECKOUT / ("constraints.txt" if self.airflow == NEWEST else f"constraints/airflow-{self.airflow}.txt")
 
     def __str__(self) -> str:
         """As read by people."""
@@ -65,12 +83,23 @@ def tail(path: Path, lines: int = 30) -> str:
 
 
 def run(command: list[str], log: Path, env: Mapping[str, str] | None = None) -> int:
-    """Run a command in the checkout, its output in a file, and return its exit code."""
+    """Run a command in the copy of the checkout, its output in a file, and return its exit code."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return subprocess.run(
-            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            command, cwd=CHECKOUT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
         ).returncode
+
+
+def freeze() -> None:
+    """Copy the checkout as it is now, what is not committed too, and build a wheel of it."""
+    for stale in (CHECKOUT, _WHEELS):
+        shutil.rmtree(stale, ignore_errors=True)
+    shutil.copytree(ROOT, CHECKOUT, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+    log = CACHE / "logs" / "wheel.log"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    if run([*pip, "wheel", "--no-deps", "--wheel-dir", str(_WHEELS), str(CHECKOUT)], log):
+        raise UnavailableError(f"no wheel could be built of {ROOT}\n{tail(log)}")
 
 
 def interpreter(python: str) -> Path | None:
@@ -89,7 +118,7 @@ def interpreter(python: str) -> Path | None:
 
 def make(pair: Pair, base: Path, small: bool = False) -> Path:
     """
-    Return the interpreter of a pair's environment with this checkout in it, made when needed.
+    Return the interpreter of a pair's environment with the copy of the checkout in it, made when needed.
 
     :param pair: the Airflow and the Python
     :param base: the interpreter to make it with
@@ -99,7 +128,8 @@ def make(pair: Pair, base: Path, small: bool = False) -> Path:
     if small and _is_current(full, _key(pair)):
         small = False
     where = CACHE / f"{pair.name}-small" if small else full
-    wanted = [f"apache-airflow=={pair.airflow}", f"{ROOT}{'[versions]' if small else _FULL}"]
+    (wheel,) = _WHEELS.glob("*.whl")
+    wanted = [f"apache-airflow=={pair.airflow}", f"{wheel}{'[versions]' if small else _FULL}"]
     with _MAKING[where]:
         return _made(pair, base, where, wanted if small else [*wanted, *_TOOLS])
 
@@ -108,14 +138,14 @@ def with_fab(pair: Pair, base: Path) -> Path:
     """Return the interpreter of an environment that has FAB beside what the pair's own has."""
     below = make(pair, base)
     where = CACHE / f"{pair.name}-fab"
-    if not _is_current(where, _key(pair) + _checkout()):
+    if not _is_current(where, _key(pair)):
         _create(base, where)
         (packages,) = where.glob("lib/python*/site-packages")
         (under,) = below.parent.parent.glob("lib/python*/site-packages")
         # `addsitedir`, for the checkout in the other one is found through a .pth file, too.
         (packages / "under.pth").write_text(f"import site; site.addsitedir({str(under)!r})\n")
         _install(pair, where, ["-c", str(_constraints_with_fab(pair)), f"apache-airflow=={pair.airflow}", FAB])
-        (where / ".made").write_text(_key(pair) + _checkout())
+        (where / ".made").write_text(_key(pair))
     return where / "bin" / "python"
 
 
@@ -135,11 +165,10 @@ def _made(pair: Pair, base: Path, where: Path, wanted: list[str]) -> Path:
         begun = time.monotonic()
         _create(base, where)
         _install(pair, where, ["-c", str(pair.constraints), *wanted])
+        with _EDITING:
+            _install(pair, where, ["--no-deps", "--editable", str(CHECKOUT)])
         (where / ".made").write_text(_key(pair))
         print(f"{pair}: installed in {time.monotonic() - begun:.0f} s", flush=True)
-    if not (where / ".checkout").exists() or (where / ".checkout").read_text() != _checkout():
-        _install(pair, where, ["--no-deps", "--editable", str(ROOT)])
-        (where / ".checkout").write_text(_checkout())
     return python
 
 
@@ -150,16 +179,12 @@ def _is_current(where: Path, key: str) -> bool:
 
 def _key(pair: Pair) -> str:
     """What an environment is made from; another one when this changes."""
-    sources = [pair.constraints, ROOT / "pyproject.toml"]
+    sources = [pair.constraints, CHECKOUT / "pyproject.toml"]
     try:
-        text = b"\n".join(path.read_bytes() for path in sources)
+        text = b"\n".join([bytes(CHECKOUT), *(path.read_bytes() for path in sources)])
     except FileNotFoundError as error:
         raise UnavailableError(f"{error.filename} is missing") from None
     return hashlib.sha256(text).hexdigest()
-
-
-def _checkout() -> str:
-    return f"{ROOT}\n"
 
 
 def _create(base: Path, where: Path) -> None:
