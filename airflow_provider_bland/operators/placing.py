@@ -177,19 +177,15 @@ class CallPlacer:
     def _intend(self, record: CallRecord, previous: CallRecord | None) -> None:
         """Write down that somebody is about to be rung; who cannot do that rings nobody."""
         try:
-            self._store.save(record)
+            self._store.intend(record, previous)
         except Exception:
             self._log.warning("Airflow did not take in that %s is about to be rung. Nobody was rung.", self._masked)
-            # It may have been taken in all the same, and would make the next try look for a call in vain.
-            self._take_back(previous)
             raise
         self._record = record
 
     def _take_back(self, previous: CallRecord | None) -> None:
-        """Nothing was placed: there is no more to be found than before."""
         self._record = previous
-        with survived(self._log, "The next try looks for a call that there is not, before it rings."):
-            self._store.save(previous)
+        self._store.take_back(previous)
 
     def _keep(self, record: CallRecord) -> None:
         """Write down a call that exists."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Airflow's task state store takes 65,535 bytes.
 _MOST_KEPT: Final = 32_000
+_NOT_SENT: Final = "A retry will not send the request, as if this try had done it."
 
 
 class BlandRequestOperator(RendersAsWritten, BaseOperator):
@@ -102,31 +103,19 @@ class BlandRequestOperator(RendersAsWritten, BaseOperator):
                 )
         mark: dict[str, Any] = {"max_tries": max_tries}
 
-        def forget() -> None:
-            with survived(self.log, "A retry will not send the request, as if this try had done it."):
-                memory.save(None)
-
-        def intend() -> None:
-            try:
-                memory.save(mark)
-            except Exception:
-                # It may have been written all the same, and nothing was sent.
-                forget()
-                raise
-
         def wait(seconds: float) -> None:
             # Between two attempts of which the first did nothing, there is nothing to remember.
-            forget()
+            memory.take_back(None, _NOT_SENT)
             pause(seconds, lambda: None)
-            intend()
+            memory.intend(mark, None, _NOT_SENT)
 
-        intend()
+        memory.intend(mark, None, _NOT_SENT)
         try:
             reply = hook.get_conn().send(request, sleep=wait)
         except BlandAmbiguousError as error:
             raise failed_for_good(error) from error
         except BlandError:
-            forget()
+            memory.take_back(None, _NOT_SENT)
             raise
         small = len(json.dumps(reply)) <= _MOST_KEPT and not any(secrets_in(reply))
         with survived(self.log, "This try has the reply; should it fail, a retry does not know it."):

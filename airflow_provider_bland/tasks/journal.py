@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.calls.answers import ASKED
 from airflow_provider_bland.tasks import files
-from airflow_provider_bland.tasks.failures import survived
 from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.store import TaskMemory
 from airflow_provider_bland.tasks.tables import Written, write_rows
@@ -194,13 +193,8 @@ class StoreJournal:
 
     def asking(self, call_id: str) -> None:
         """Write down that a call is about to be asked."""
-        try:
-            self._memory(call_id).save({"max_tries": self._max_tries})
-        except Exception:
-            # It may have been written all the same, and nobody is asked now.
-            with survived(log, f"A retry takes call {call_id} for one that may have been asked about."):
-                self._memory(call_id).save(None)
-            raise
+        doubt = f"A retry takes call {call_id} for one that may have been asked about."
+        self._memory(call_id).intend({"max_tries": self._max_tries}, None, doubt)
 
     def answered(self, row: Mapping[str, Any]) -> None:
         """Keep a row. One that the store does not take is told in the log: it is charged, and in this try's result."""

@@ -53,6 +53,26 @@ class TaskMemory:
 
         self._store.set(self._key, value, retention=NEVER_EXPIRE)
 
+    def intend(self, value: Any, before: Any, doubt: str) -> None:
+        """
+        Write down what is about to be done; if this raises, it must not be done.
+
+        :param value: as in :meth:`save`.
+        :param before: what was there, ``None`` if nothing was.
+        :param doubt: what a later try believes if ``value`` stays although nothing was done, for the log.
+        :raises Exception: as Airflow's store does. ``value`` may have been taken in all the same, so it is taken back.
+        """
+        try:
+            self.save(value)
+        except Exception:
+            self.take_back(before, doubt)
+            raise
+
+    def take_back(self, before: Any, doubt: str) -> None:
+        """Nothing was done: what was there before is there again, if Airflow takes it in."""
+        with survived(log, doubt):
+            self.save(before)
+
 
 class IntentStore:
     """The record of a task instance's call."""
@@ -73,9 +93,24 @@ class IntentStore:
         """
         return CallRecord.from_json(self._memory.load())
 
-    def save(self, record: CallRecord | None) -> None:
-        """Write, or with ``None`` forget."""
-        self._memory.save(None if record is None else record.to_json())
+    def save(self, record: CallRecord) -> None:
+        """Write down a call that exists."""
+        self._memory.save(record.to_json())
+
+    def intend(self, record: CallRecord, before: CallRecord | None) -> None:
+        """Write down a call that is about to be placed, see :meth:`TaskMemory.intend`."""
+        self._memory.intend(record.to_json(), _json(before), _IN_VAIN)
+
+    def take_back(self, before: CallRecord | None) -> None:
+        """Nothing was placed: there is no more to be found than before."""
+        self._memory.take_back(_json(before), _IN_VAIN)
+
+
+_IN_VAIN: Final = "The next try looks for a call that there is not, before it rings."
+
+
+def _json(record: CallRecord | None) -> dict[str, Any] | None:
+    return None if record is None else record.to_json()
 
 
 CAMPAIGN_KEY: Final = "bland_campaign"
