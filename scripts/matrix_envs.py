@@ -21,8 +21,12 @@ CHECKOUT = CACHE / "checkout"
 NEWEST = "3.3.2"
 """The version that constraints.txt is for."""
 FAB = "apache-airflow-providers-fab"
-# The FAB of Airflow 3.0 needs older versions of these than everything else there was run with.
-_OF_FAB_3_0 = ("flask", "werkzeug", "connexion", "marshmallow", "sqlalchemy", "limits", "rich")
+# FAB needs other versions of these than everything else of that Airflow was run with.
+_OF_FAB = {
+    "3.0.6": ("flask", "werkzeug", "connexion", "marshmallow", "sqlalchemy", "limits", "rich"),
+    "3.1.6": ("pyjwt",),
+}
+_OLDER_FAB = {"3.0.6": f"{FAB}==2.4.4"}
 _NOT_COPIED = (
     ".git",
     ".venv",
@@ -150,11 +154,13 @@ def with_fab(pair: Pair, base: Path) -> Path:
 
 
 def _constraints_with_fab(pair: Pair) -> Path:
-    if not pair.airflow.startswith("3.0."):
+    dropped = _OF_FAB.get(pair.airflow)
+    if dropped is None:
         return pair.constraints
-    kept = [line for line in pair.constraints.read_text().splitlines() if not line.lower().startswith(_OF_FAB_3_0)]
+    lines = [line for line in pair.constraints.read_text().splitlines() if not line.lower().startswith(dropped)]
+    older = _OLDER_FAB.get(pair.airflow)
     path = CACHE / f"constraints-{pair.airflow}-fab.txt"
-    path.write_text("\n".join([*kept, f"{FAB}==2.4.4", ""]))
+    path.write_text("\n".join([*lines, *([older] if older else ()), ""]))
     return path
 
 
