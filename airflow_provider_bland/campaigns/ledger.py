@@ -19,8 +19,10 @@ from typing import Any, Final, Protocol
 
 from airflow_provider_bland.api.errors import BlandError
 
+LEDGER: Final = "_campaign"
+"""Name of a ledger's folder, beside the campaign's results."""
 CAMPAIGN: Final = "campaign.json"
-_SEGMENTS: Final = "segments"
+SEGMENTS: Final = "segments"
 _SEGMENT: Final = re.compile(r"(\d{8})-(head|block)-([0-9a-f]+)\.json")
 _PAGES: Final = "pages"
 _CHUNKS: Final = ("results", "catalogues")
@@ -65,7 +67,7 @@ class Segment:
     @property
     def name(self) -> str:
         """Relative to the ledger."""
-        return f"{_SEGMENTS}/{self.number:08d}-{self.kind}-{self.writer}.json"
+        return f"{SEGMENTS}/{self.number:08d}-{self.kind}-{self.writer}.json"
 
     @classmethod
     def of(cls, name: str) -> Segment | None:
@@ -162,7 +164,7 @@ class Ledger:
             self._head = mine.name
 
     def _segments(self) -> list[Segment]:
-        found = [segment for name in self._folder.names(_SEGMENTS) if (segment := Segment.of(name))]
+        found = [segment for name in self._folder.names(SEGMENTS) if (segment := Segment.of(name))]
         return sorted(found, key=lambda segment: (segment.number, segment.kind, segment.writer))
 
     def _segment(self, segment: Segment) -> dict[str, Any]:
@@ -174,7 +176,7 @@ class Ledger:
     def forget(self) -> None:
         """Remove all but the word that there was a campaign."""
         # Segments last: they say that there is something left.
-        for kind in (_PAGES, *_CHUNKS, _SEGMENTS):
+        for kind in (_PAGES, *_CHUNKS, SEGMENTS):
             self._folder.remove_all(kind)
 
     @property
@@ -254,3 +256,14 @@ class Ledger:
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, separators=(",", ":")).encode()
         self._folder.write(name, text)
+
+
+class LedgerPages:
+    """A ledger's pages, for who reads them through a :class:`~airflow_provider_bland.campaigns.queue.PageBox`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def load(self, page: int) -> dict[str, Any]:
+        """A page."""
+        return self._ledger.read_page(page)

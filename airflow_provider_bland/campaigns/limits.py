@@ -32,7 +32,8 @@ class ContactLimit:
     """
     At most so many rings to one number in any stretch of so many days (24 hours each, not calendar days).
 
-    Rings of this campaign and of the earlier ones named by ``history`` count alike, whatever came of them.
+    Rings of this campaign and of others below ``history`` count alike, whatever came of them; also those that may have
+    happened.
 
     :param rings: the most rings.
     :param days: the length of the stretch; 1 to 366.

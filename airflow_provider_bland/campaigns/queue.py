@@ -164,6 +164,14 @@ class Later:
         while len(self):
             yield self.pop()
 
+    def __iter__(self) -> Iterator[Recipient]:
+        """All, in no order; they go on waiting."""
+        for _, _, recipient in self._near:
+            yield recipient
+        for page, offset, _, _ in self._runs:
+            yield from map(Recipient.from_list, self._box.get(page)["people"][offset:])
+            self._box.forget(page)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return {"near": [one.as_list() for _, _, one in self._near], "runs": self._runs}

@@ -81,6 +81,13 @@ def remember(recipient: Recipient, call: Mapping[str, Any]) -> None:
 _SAID: Final = ("answered_by", "disposition", "summary", "analysis", "error")
 
 
+def rings_of(recipient: Recipient) -> list[float]:
+    """Moments at which its campaign rang somebody, or may have; seconds since 1970."""
+    rung: list[float] = recipient.record.get("at", [])
+    # A ring that was about to happen, or whose reply was lost, is an attempt of which there is no call.
+    return [*rung, recipient.rings[-1]] if len(rung) < recipient.attempts and recipient.rings else rung
+
+
 def result_row(ended: Ended, hours: str) -> dict[str, Any]:
     """
     The row of the results for a recipient about whom nothing more will happen; plain JSON, times as epoch seconds.
@@ -89,7 +96,7 @@ def result_row(ended: Ended, hours: str) -> dict[str, Any]:
     """
     recipient = ended.recipient
     record, said = recipient.record, recipient.record.get("said", {})
-    rung = record.get("at", [])
+    rung = rings_of(recipient)
     return {
         "row": recipient.row,
         "recipient": recipient.key,

@@ -13,7 +13,7 @@ from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.calls import CallOutcome
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.campaigns.deciding import Decision, decide
-from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError
+from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError, LedgerPages
 from airflow_provider_bland.campaigns.plan import Plan
 from airflow_provider_bland.campaigns.reactions import (
     Refusal,
@@ -47,14 +47,6 @@ _PRICE_AFTER: Final = 15.0
 
 
 _WAYS: Final[Mapping[str, Callable[[Desk], Dispatch]]] = {"calls": OneByOne, "batches": InBatches}
-
-
-class _LedgerPages:
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def load(self, page: int) -> dict[str, Any]:
-        return self._ledger.read_page(page)
 
 
 class Conductor:
@@ -96,7 +88,7 @@ class Conductor:
         self.log = log
         self.killed = killed
         self._is_preview = is_preview
-        self._pages = _LedgerPages(ledger)
+        self._pages = LedgerPages(ledger)
         self._many: ManyCalls | None = None
         self.plan = Plan(rules, self._pages)
         self._renumber()

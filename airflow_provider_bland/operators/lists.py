@@ -1,85 +1,30 @@
-"""Who must not be rung, and who was rung by earlier campaigns: from wake to wake, read again when it has changed."""
+"""Who must not be rung, and who was rung by other campaigns: from wake to wake, read again when it has changed."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api import clock
-from airflow_provider_bland.api.checks import from_template
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.api.fields import is_given
-from airflow_provider_bland.campaigns.numbers import NumberRefusedError, as_text
-from airflow_provider_bland.operators.suppressing import Suppression, is_table, listed, state_of
+from airflow_provider_bland.operators.suppressing import is_table
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.tables import format_of, moment_text, require_format, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from airflow_provider_bland.campaigns.limits import ContactLimit
     from airflow_provider_bland.campaigns.plan import Plan
     from airflow_provider_bland.campaigns.suppression import SuppressionList
+    from airflow_provider_bland.operators.history import History
+    from airflow_provider_bland.operators.suppressing import Suppression
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
 OPTED_OUT: Final = "opted out"
 _HISTORY_EVERY: Final = 900.0
-"""Seconds between looks at what earlier campaigns have left behind: there may be thousands of files."""
+"""Seconds between looks at what other campaigns have written: there may be thousands of files."""
 _FORBIDDEN: Final = ("phone_number", "why", "at", "campaign")
 _PROBE: Final = "probe"
-_RESULTS: Final = ("results.jsonl", "results.csv", "results.parquet")
-
-
-class History:
-    """
-    Rings of earlier campaigns.
-
-    :param entries: folders of results, or folders above them.
-    :param limits: what the rings are counted for.
-    """
-
-    def __init__(self, entries: Any, limits: Sequence[ContactLimit]) -> None:
-        self._limits = limits
-        self._paths = [files.storage_path("history", str(entry)) for entry in listed("history", entries)]
-
-    @property
-    def counts(self) -> bool:
-        """Whether there is anything to read."""
-        return bool(self._paths and self._limits)
-
-    def state(self) -> str:
-        """What the files are like now; another text means that they have changed."""
-        return json.dumps([[str(file), state_of(file)] for path in self._paths for file in _results_below(path)])
-
-    def read(self, now: float, without: str = "") -> dict[str, list[float]]:
-        """
-        Read the rings that limits count.
-
-        :param without: key of a campaign whose rings are left out: our own.
-        :return: number (E.164) to moments, epoch seconds.
-        """
-        oldest = now - max(limit.seconds for limit in self._limits)
-        found: dict[str, list[float]] = {}
-        for path in self._paths:
-            for file in _results_below(path):
-                manifest = _manifest_of(file)
-                if manifest.get("campaign") == without or manifest.get("last_ring", now) < oldest:
-                    continue
-                for place, row in enumerate(read_rows(file, argument="history", guarded_cells=True)):
-                    try:
-                        recent = [at for at in moments_of(row.get("rung_at")) if at >= oldest]
-                    except (ValueError, OverflowError, OSError):
-                        raise BlandValidationError(
-                            "history",
-                            f"{file}: row {place} has a rung_at that is no moment, so limits cannot be kept. Is it of "
-                            "another program? Name folders of campaigns' results only.",
-                        ) from None
-                    if recent:
-                        found.setdefault(_e164(row.get("phone_number")), []).extend(recent)
-        return found
 
 
 class Forbidden:
@@ -252,63 +197,3 @@ class Lists:
             self._seen["at"] = clock.now()
             changed = True
         return changed
-
-
-def moments_of(value: Any) -> list[float]:
-    """
-    What stands in ``rung_at``, in results that may have been through other hands since.
-
-    :param value: moments in ISO 8601 (UTC, where there is no offset) or epoch seconds: one, a list, a list as JSON.
-    :return: epoch seconds.
-    :raises ValueError: if it is something else.
-    """
-    value = from_template(value)
-    if value is None or value == "":
-        return []
-    found = []
-    for one in value if isinstance(value, list | tuple) else [value]:
-        if isinstance(one, bool) or not isinstance(one, str | int | float | datetime):
-            raise ValueError(one)
-        if isinstance(one, int | float):
-            found.append(datetime.fromtimestamp(one, UTC).timestamp())
-            continue
-        moment = one if isinstance(one, datetime) else datetime.fromisoformat(one)
-        found.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    return found
-
-
-def _e164(number: Any) -> str:
-    """As results have it. Whoever reads them as numbers loses the plus sign."""
-    text = str(number)
-    if text.startswith("+"):
-        return text
-    try:
-        text = as_text(number)
-    except NumberRefusedError:
-        return text
-    return f"+{text}" if text.isdecimal() else text
-
-
-def _manifest_of(file: ObjectStoragePath) -> dict[str, Any]:
-    """Of the same campaign as some results; empty if there is none of ours."""
-    try:
-        found = files.read_json(file.parent / "manifest.json")
-    except BlandValidationError:
-        return {}
-    ours = isinstance(found, dict) and isinstance(found.get("last_ring", 0.0), int | float)
-    return found if ours else {}
-
-
-def _results_below(path: ObjectStoragePath) -> list[ObjectStoragePath]:
-    fs = files.filesystem(path)
-    fs.invalidate_cache(path.path)
-    try:
-        names = fs.find(path.path)
-    except FileNotFoundError:
-        raise BlandError(f"history: there is no folder {path}.") from None
-    root = path.path.rstrip("/")
-    return [
-        path / str(name).removeprefix(root).lstrip("/")
-        for name in sorted(names)
-        if str(name).rpartition("/")[2] in _RESULTS
-    ]

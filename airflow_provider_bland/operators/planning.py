@@ -18,13 +18,14 @@ from airflow_provider_bland.api.fields import is_given
 from airflow_provider_bland.api.times import parse_start_time
 from airflow_provider_bland.campaigns.bodies import CallTemplate
 from airflow_provider_bland.campaigns.buckets import Bucket
-from airflow_provider_bland.campaigns.ledger import Ledger, LedgerBrokenError, LedgerConflictError
+from airflow_provider_bland.campaigns.ledger import LEDGER, Ledger, LedgerBrokenError, LedgerConflictError
 from airflow_provider_bland.campaigns.planning import Planner, Reading
 from airflow_provider_bland.campaigns.recipients import Recipient
 from airflow_provider_bland.campaigns.rules import Rules
 from airflow_provider_bland.operators.conducting import Conductor
 from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
-from airflow_provider_bland.operators.lists import Forbidden, History, Lists
+from airflow_provider_bland.operators.history import History
+from airflow_provider_bland.operators.lists import Forbidden, Lists
 from airflow_provider_bland.operators.policy import Identity, Policy
 from airflow_provider_bland.operators.settling import any_call_of
 from airflow_provider_bland.operators.suppressing import Suppression, listed
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from airflow_provider_bland.hooks.bland import BlandHook
     from airflow_provider_bland.tasks.sdk import Context, ObjectStoragePath
 
-LEDGER: Final = "_campaign"
-"""Folder of the ledger, beside the results."""
 PROBE: Final = "probe"
 _ROWS_BETWEEN: Final = 2000
 _LONGEST_RUN: Final = timedelta(days=7)

@@ -14,7 +14,8 @@ import pytest
 
 from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.campaigns.limits import ContactLimit
-from airflow_provider_bland.operators.lists import Forbidden, History, Lists
+from airflow_provider_bland.operators.history import History
+from airflow_provider_bland.operators.lists import Forbidden, Lists
 from airflow_provider_bland.operators.suppressing import Suppression
 
 NUMBER, OTHER = "+14155550100", "+14155550102"
