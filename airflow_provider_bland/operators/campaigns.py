@@ -78,8 +78,8 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
     :param opt_out_to_bland: add those who asked for it to Bland's do-not-call list too. It takes a key of an owner.
     :param callback_at: place in a call's details that says when the callee wants to be called back, such as
         ``analysis.call_me_at``. That wins over ``redial``, and keeps to the hours.
-    :param history: folders of results of other campaigns, or above them, for ``contact_limits``. Of those that still run,
-        what they have rung is read every quarter of an hour. Templated.
+    :param history: folders of results of other campaigns, or above them, for ``contact_limits``. What those
+        have rung that still run is read every quarter of an hour. Templated.
     :param contact_limits: at most so many rings to one number in so many days, earlier campaigns included.
     :param redial: outcome to the delay after which to ring again.
     :param max_attempts: rings of one recipient in all. Default 1.

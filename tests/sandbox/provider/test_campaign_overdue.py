@@ -66,6 +66,8 @@ def test_a_call_that_waits_at_bland_for_too_long_is_stopped_and_asked_for_again(
     given: dict[str, Any] = {
         "recipients": [*people(STUCK, minutes=600), *people(HUMAN, minutes=10)], "columns": {"max_duration": "minutes"},
         "poll_interval": 300,
+        # One after the other: whoever comes first has the only line.
+        "pacing": Pacing(concurrent=10, per_second=2, per_hour=None, per_day=None),
     }  # fmt: skip
     result = Task(lambda: campaign(folder, **given)).run()
     assert result["buckets"] == {"answered": 2}
