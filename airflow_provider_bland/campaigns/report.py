@@ -11,6 +11,9 @@ from airflow_provider_bland.api.calls import outcome_of
 from airflow_provider_bland.api.times import parse_timestamp
 from airflow_provider_bland.campaigns.recipients import Ended, Recipient
 
+MANIFEST: Final = "manifest.json"
+FINISHED: Final = "finished"
+STOPPED: Final = "stopped"
 COLUMNS: Final[Mapping[str, str]] = {
     "row": "int",
     "recipient": "string",

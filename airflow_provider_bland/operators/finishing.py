@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_bland.api import clock
 from airflow_provider_bland.api.errors import BlandError
 from airflow_provider_bland.campaigns.deciding import decide
-from airflow_provider_bland.campaigns.report import COLUMNS, table_row
+from airflow_provider_bland.campaigns.report import COLUMNS, FINISHED, MANIFEST, STOPPED, table_row
 from airflow_provider_bland.exceptions import BlandCampaignStoppedError
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.failures import failed_for_good
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_bland.operators.conducting import Conductor
     from airflow_provider_bland.tasks.sdk import ObjectStoragePath
 
-MANIFEST: Final = "manifest.json"
-FINISHED: Final = "finished"
-STOPPED: Final = "stopped"
 _RANGE: Final = 10_000
 """Rows that are sorted at once."""
 _RESULT: Final = ("rows", "buckets", "rings", "cost_usd", "results", "manifest")

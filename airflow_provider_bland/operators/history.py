@@ -12,8 +12,8 @@ from airflow_provider_bland.api.checks import from_template
 from airflow_provider_bland.api.errors import BlandError, BlandValidationError
 from airflow_provider_bland.campaigns.ledger import LEDGER, SEGMENTS, Ledger, LedgerBrokenError
 from airflow_provider_bland.campaigns.numbers import NumberRefusedError, as_text
+from airflow_provider_bland.campaigns.report import FINISHED, MANIFEST
 from airflow_provider_bland.campaigns.running import rings_so_far
-from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
 from airflow_provider_bland.operators.suppressing import listed, state_of
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.folders import StorageFolder

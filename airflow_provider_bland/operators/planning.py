@@ -21,9 +21,9 @@ from airflow_provider_bland.campaigns.buckets import Bucket
 from airflow_provider_bland.campaigns.ledger import LEDGER, Ledger, LedgerBrokenError, LedgerConflictError
 from airflow_provider_bland.campaigns.planning import Planner, Reading
 from airflow_provider_bland.campaigns.recipients import Recipient
+from airflow_provider_bland.campaigns.report import FINISHED, MANIFEST
 from airflow_provider_bland.campaigns.rules import Rules
 from airflow_provider_bland.operators.conducting import Conductor
-from airflow_provider_bland.operators.finishing import FINISHED, MANIFEST
 from airflow_provider_bland.operators.history import History
 from airflow_provider_bland.operators.lists import Forbidden, Lists
 from airflow_provider_bland.operators.policy import Identity, Policy
