@@ -286,7 +286,8 @@ class _CsvSink:
         self._handle = handle
         self._columns = columns
         self._text = io.StringIO()
-        self._writer = csv.writer(self._text, lineterminator="\n")
+        # Until 3.11.9 and 3.12.3 Python quotes, of "\r" and "\n", only what ends its lines. Ours end in "\n" alone.
+        self._writer = csv.writer(self._text, lineterminator="\r\n")
         self._put(list(columns))
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -294,7 +295,8 @@ class _CsvSink:
 
     def _put(self, cells: Sequence[str]) -> None:
         self._writer.writerow(cells)
-        self._handle.write(self._text.getvalue().encode("utf-8", "replace"))
+        line = self._text.getvalue().removesuffix("\r\n") + "\n"
+        self._handle.write(line.encode("utf-8", "replace"))
         self._text.seek(0)
         self._text.truncate()
 

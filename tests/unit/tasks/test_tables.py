@@ -122,6 +122,18 @@ def test_csv_is_safe_in_a_spreadsheet_and_leaves_numbers_alone(tmp_path: Path) -
     assert read[0]["note"] == ROWS[0]["note"]
 
 
+@pytest.mark.parametrize("text", ["\r", "a\rb", "a\r\nb", "a\nb", "\r\r", "a\x85b\u2028c\x0b\x0c\x1cd"])
+def test_no_character_in_a_cell_ends_the_line(tmp_path: Path, text: str) -> None:
+    """Python 3.11.8 and before leave a lone carriage return without quotes, at which every reader ends the row."""
+    rows = [{"number": "1", "note": text}, {"number": "2", "note": "next"}]
+    written = write_rows(at(tmp_path / "t.csv"), rows, {"number": "string", "note": "string"})
+    content = (tmp_path / "t.csv").read_bytes()
+    assert [row["note"] for row in read_rows(at(tmp_path / "t.csv"), guarded_cells=True)] == [text, "next"]
+    assert [row[0] for row in csv.reader(io.StringIO(content.decode(), newline=""))] == ["number", "1", "2"]
+    assert content.endswith(b"\n2,next\n")
+    assert written.size == len(content)
+
+
 def test_parquet_has_the_types(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")
