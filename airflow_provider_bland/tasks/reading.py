@@ -40,8 +40,11 @@ def read_rows(
     found = file_format or format_of(argument, path)
     require_format(argument, found)
     read = {"jsonl": _read_json_lines, "parquet": _read_parquet, "csv": _read_csv}[found]
+    fs = files.filesystem(path, argument)
+    # An object store takes the size from its last listing: of a file that was replaced since it would give a part.
+    fs.invalidate_cache(files.parent_of(path.path))
     try:
-        with files.filesystem(path, argument).open(path.path, "rb") as raw:
+        with fs.open(path.path, "rb") as raw:
             if path.name.endswith(".gz") and found != "parquet":
                 with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:
                     rows = read(cast(BinaryIO, unpacked), _failing(argument, path))

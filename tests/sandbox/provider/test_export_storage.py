@@ -20,6 +20,7 @@ from airflow_provider_bland.operators.analysis import AnalyzeCallOperator
 from airflow_provider_bland.operators.exports import ExportCallsOperator
 from airflow_provider_bland.tasks import files
 from airflow_provider_bland.tasks.reading import read_rows
+from airflow_provider_bland.tasks.tables import write_rows
 
 HUMAN = "+14155550100"
 FORMATS = ("jsonl", "csv", "parquet")
@@ -207,6 +208,24 @@ def test_s3_holds_what_a_disk_holds(bland: Control, past: Past, tmp_path: Path, 
     on_s3 = {name.removeprefix("warehouse/"): s3.cat_file(name) for name in s3.find("warehouse")}
     assert on_s3 == on_disk
     assert len([name for name in on_s3 if "/part-" in name]) == 4
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_file_that_was_replaced_elsewhere_is_read_as_it_is_now(s3: Any, file_format: str) -> None:
+    """s3fs takes the size of a file from its last listing, and gives so many bytes of what is there now."""
+    if file_format == "parquet":
+        pytest.importorskip("pyarrow")
+    path = files.storage_path("path", f"s3://warehouse/x/calls.{file_format}")
+    columns = {"call_id": "string"}
+    write_rows(path, [{"call_id": "a"}], columns)
+    longer = [{"call_id": f"call {number}"} for number in range(500)]
+    other = files.storage_path("path", f"s3://warehouse/y/calls.{file_format}")
+    write_rows(other, longer, columns)
+    content = s3.cat_file(f"warehouse/y/calls.{file_format}")
+    assert files.list_files(path.parent) == [path.name]
+    # By another worker, of which this one's listing knows nothing.
+    s3.call_s3("put_object", Bucket="warehouse", Key=f"x/calls.{file_format}", Body=content)
+    assert [row["call_id"] for row in read_rows(path)] == [row["call_id"] for row in longer]
 
 
 def test_a_bucket_that_is_not_there_is_said_before_the_first_request(bland: Control, past: Past, s3: Any) -> None:
