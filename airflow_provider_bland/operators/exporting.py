@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -103,14 +103,15 @@ class Exporter:
         self._progress.expect(self._hook.count_calls(self._filters(plan.span)))
         for day in plan.span.days():
             self._export_day(day, done)
-        taken = {name: left for name, left in partitions.unsettled().items() if name != self._own_file}
+        taken = partitions.unsettled()
         self._late(taken, done)
         self._give_up()
         self._counts.late = len(self._merged)
         mine = {"calls": self._open, "merged": self._merged} if self._open or self._merged else None
         partitions.leave_unsettled(self._own_file, mine)
         for name, left in taken.items():
-            partitions.saw_to(name, left)
+            if name != self._own_file:
+                partitions.saw_to(name, left)
         for written in sorted(self._counts.days):
             partitions.publish(written)
         partitions.save_progress(None)
@@ -351,38 +352,6 @@ class Exporter:
                 # The next run makes sure that nobody who merged at the same time has undone it.
                 self._merged[call_id] = [moment.isoformat(), digest_of(rows[0])]
         return changes
-
-    # --- some calls only ------------------------------------------------------------------------------------------
-
-    def rewrite(self, call_ids: Collection[str]) -> Counts:
-        """
-        Bring only these calls up to date, in the parts of the span; take those out that Bland does not have any more.
-
-        :param call_ids: ids of the calls.
-        """
-        partitions, wanted = self._files, set(call_ids)
-        for day in self._plan.span.days():
-            partitions.clean([day.start.date()])
-            for part in partitions.parts(day.start.date()):
-                if not part.span.overlaps(self._plan.span):
-                    continue
-                written = {str(call["call_id"]): call for call, _ in partitions.read(part)}
-                due = [call_id for call_id in written if call_id in wanted]
-                changes: dict[str, Rows | None] = {}
-                for call_id, details, recording in self._details(due, dict.fromkeys(due, part.span.start)):
-                    self._check()
-                    changes[call_id] = self._rows(call_id, details, part.span.start, recording)
-                    if details is None:
-                        partitions.remove_recording(call_id, part.span.start.date())
-                if changes and (now := partitions.merge(part.span, changes)) is not None:
-                    self._counts.late += len(changes)
-                    self._counts.late_files += partitions.paths(now)
-                    self._counts.count(now)
-                    self._counts.days.add(part.span.start.date())
-        for changed in sorted(self._counts.days):
-            partitions.publish(changed)
-        partitions.save_progress(None)
-        return self._counts
 
     def _give_up(self) -> None:
         """Let go of calls that have stayed open for too long; if they change after all, the sweep sees it."""

@@ -126,7 +126,8 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
 
     def execute(self, context: Context) -> ExportResult:
         """Write the files."""
-        from airflow_provider_bland.operators.exporting import Exporter, ExportPlan
+        from airflow_provider_bland.operators.exporting import ExportPlan
+        from airflow_provider_bland.operators.rewriting import Rewriter
 
         try:
             self._refuse_nothing()
@@ -142,7 +143,7 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
             )
             only = None if self.only_call_ids in (None, "") else self._only()
             partitions = self._partitions(context, plan.redaction, plan.filters)
-            exporter = Exporter(BlandHook(self.bland_conn_id), partitions, plan, self.log, self._raise_if_killed)
+            exporter = Rewriter(BlandHook(self.bland_conn_id), partitions, plan, self.log, self._raise_if_killed)
             counts = exporter.run() if only is None else exporter.rewrite(only)
         except BlandValidationError as error:
             raise as_task_error(self.explained(error)) from None
@@ -265,7 +266,9 @@ class ExportCallsOperator(RendersAsWritten, BaseOperator):
 
         require_format("format", self.format)
         partitions = Partitions(storage_path("path", self.path), self.format, _tables(self.tables), _owner(context))
-        partitions.claim({"filters": dict(filters), "redact": sorted(_names(self.redact))})
+        partitions.claim(
+            {"filters": dict(filters), "redact": sorted(_names(self.redact)), "hash_salt": redaction.salt_mark}
+        )
         return partitions
 
     def _result(self, root: ObjectStoragePath, span: Span, counts: Counts, unsettled: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from airflow_provider_bland.api.errors import BlandValidationError
 from airflow_provider_bland.calls.rows import CALL_COLUMNS, SCHEMA_VERSION, TURN_COLUMNS
 from airflow_provider_bland.calls.spans import Span
 from airflow_provider_bland.tasks import files
+from airflow_provider_bland.tasks.claims import refuse_another, refuse_fewer
 from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.tables import text_cell, writing
 
@@ -93,7 +94,9 @@ class Partitions:
             if found is None:
                 files.write_json(self.root / EXPORT, ours, owner=self.owner)
                 return
-            self._compare(found, ours)
+            refuse_another(str(self.root / EXPORT), found, ours)
+            # What is said in calls would stay where no run sees to it, whoever wants to be forgotten.
+            refuse_fewer(str(self.root), set(files.list_directories(self.root)) & set(TABLES), self.tables)
             # An older export says nothing about being allowed to write today.
             self.save_progress(self.progress())
         except OSError as error:
@@ -101,23 +104,6 @@ class Partitions:
             if not isinstance(error, _REFUSALS) and error.errno != errno.EROFS:
                 raise
             raise BlandValidationError("path", f"{self.root} cannot be written to: {error}.") from error
-
-    def _compare(self, found: Any, ours: Mapping[str, Any]) -> None:
-        if not isinstance(found, Mapping) or not isinstance(found.get("schema_version"), int):
-            raise BlandValidationError(
-                "path", f"{self.root / EXPORT} is not what this operator writes. Choose another path."
-            )
-        if found["schema_version"] > SCHEMA_VERSION:
-            raise BlandValidationError(
-                "path",
-                f"its files have schema_version {found['schema_version']}, and this provider knows {SCHEMA_VERSION}. "
-                "Update airflow-provider-bland, or choose another path.",
-            )
-        for name, value in ours.items():
-            if name != "schema_version" and found.get(name) != value:
-                raise BlandValidationError(
-                    name, f"is {value!r}, but {self.root} was exported with {found.get(name)!r}. Choose another path."
-                )
 
     def progress(self) -> dict[str, Any]:
         """What an earlier try of the same task instance has finished."""
@@ -160,11 +146,11 @@ class Partitions:
         """Where a day's recordings are kept, each named by its call and the kind of sound it is."""
         return self.root / "recordings" / f"{_PARTITION}{day.isoformat()}"
 
-    def remove_recording(self, call_id: str, day: date) -> None:
-        """Delete a call's recording, if it is there."""
+    def remove_recordings(self, call_ids: Collection[str], day: date) -> None:
+        """Delete the recordings of calls, where they are there."""
         directory = self.recordings(day)
         for name in files.list_files(directory):
-            if name.rpartition(".")[0] == call_id:
+            if name.rpartition(".")[0] in call_ids:
                 files.remove(directory / name)
 
     def within(self, path: ObjectStoragePath) -> str:
@@ -199,7 +185,8 @@ class Partitions:
         Write a part, in place of an older one of the same span.
 
         :param rows: in the order of the calls' creation.
-        :param unless_changed: what the rows were made of.
+        :param unless_changed: what the rows were made of. The part keeps its tables then: of one that was named later
+            only some rows would be there.
         :raises PartChangedError: if it is not there any more, as it was. Nothing is written then.
         """
         day = span.start.date()
@@ -215,7 +202,7 @@ class Partitions:
                         owner=self.owner,
                     )
                 )
-                for table in self.tables
+                for table in (self.tables if unless_changed is None else unless_changed.about["files"])
             }
             for call, turns in rows:
                 writers["calls"].write(call)

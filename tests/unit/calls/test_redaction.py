@@ -158,6 +158,9 @@ def test_what_is_no_column_is_refused(name: str) -> None:
         Redaction.read([name])
 
 
-def test_the_fingerprint_does_not_tell_the_salt() -> None:
-    one, other = Redaction.read(["numbers"], "a"), Redaction.read(["numbers"], "b")
-    assert one.fingerprint == other.fingerprint != Redaction.read([], "a").fingerprint
+def test_the_mark_of_a_salt_tells_it_from_others_and_not_what_it_is() -> None:
+    marks = [Redaction.read(["numbers"], salt).salt_mark for salt in ("a salt", "a salt", "another", None)]
+    assert marks[0] == marks[1]
+    assert len(set(marks)) == 3
+    assert marks[3] == ""
+    assert "salt" not in marks[0]

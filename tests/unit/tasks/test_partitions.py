@@ -83,6 +83,19 @@ def test_what_is_merged_is_as_if_it_had_been_written_at_once(partitions: Partiti
     assert read == [(digest_of(entry[0]), 2) for entry in (call(1), changed, call(4), call(5))]
 
 
+def test_a_part_keeps_its_tables_when_calls_are_merged_into_it(tmp_path: Path) -> None:
+    """Of a table that was named since, the turns of a few calls would pass for those of all."""
+    before = Partitions(files.storage_path("path", str(tmp_path / "out")), "jsonl", ["calls"], "me")
+    before.write(HOUR, [call(1), call(2)])
+    now = of(tmp_path)
+    part = now.merge(HOUR, {"c01": call(1, summary="later")})
+    assert part is not None
+    assert list(part.about["files"]) == ["calls"]
+    assert not (tmp_path / "out" / "call_turns").exists()
+    now.write(HOUR, [call(1), call(2)])
+    assert {row["call_id"] for _, turns in now.read(now.parts(NINE.date())[0]) for row in turns} == {"c01", "c02"}
+
+
 def test_merging_into_nothing_is_told(partitions: Partitions) -> None:
     assert partitions.merge(HOUR, {"c01": call(1)}) is None
 
@@ -198,16 +211,31 @@ def test_calls_that_a_run_has_left_since_they_were_looked_at_stay(tmp_path: Path
 
 
 def test_a_claim_holds_for_later_runs(tmp_path: Path) -> None:
-    of(tmp_path).claim({"filters": {}, "redact": ["numbers"]})
-    of(tmp_path).claim({"filters": {}, "redact": ["numbers"]})
+    of(tmp_path).claim({"filters": {}, "redact": ["numbers"], "hash_salt": "mark"})
+    of(tmp_path).claim({"filters": {}, "redact": ["numbers"], "hash_salt": "mark"})
     for argument, partitions, settings in (
         ("redact", of(tmp_path), {"filters": {}, "redact": []}),
         ("filters", of(tmp_path), {"filters": {"inbound": True}, "redact": ["numbers"]}),
         ("format", of(tmp_path, "csv"), {"filters": {}, "redact": ["numbers"]}),
+        ("hash_salt", of(tmp_path), {"filters": {}, "redact": ["numbers"], "hash_salt": "another"}),
     ):
         with pytest.raises(BlandValidationError, match="Choose another path") as raised:
             partitions.claim(settings)
         assert raised.value.argument == argument
+
+
+def test_an_export_that_did_not_say_its_salt_is_not_held_against_ours(tmp_path: Path) -> None:
+    of(tmp_path).claim({"filters": {}})
+    of(tmp_path).claim({"filters": {}, "hash_salt": "mark"})
+
+
+def test_a_table_that_is_there_is_to_be_named(tmp_path: Path) -> None:
+    of(tmp_path).claim({})
+    of(tmp_path).write(HOUR, [call(1)])
+    fewer = Partitions(files.storage_path("path", str(tmp_path / "out")), "jsonl", ["calls"], "me")
+    with pytest.raises(BlandValidationError, match="has call_turns too") as raised:
+        fewer.claim({})
+    assert raised.value.argument == "tables"
 
 
 @pytest.mark.parametrize(
