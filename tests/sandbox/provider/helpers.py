@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -30,6 +31,9 @@ except ImportError:  # Airflow 2.11
 T = TypeVar("T")
 AIRFLOW_2 = find_spec("airflow.sdk") is None
 HAS_STORE = not AIRFLOW_2 and hasattr(import_module("airflow.sdk"), "NEVER_EXPIRE")
+
+EVERY = int(os.environ.get("BLAND_EVERY", "1"))
+"""Of the moments at which a process may end, each so many-th is played: `make matrix` plays a fifth of them."""
 
 
 class Killed(BaseException):

@@ -10,7 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from helpers import Control, Killed, Task, TimeMachine
+from helpers import EVERY, Control, Killed, Task, TimeMachine
 
 from airflow_provider_bland.campaigns import ContactLimit, Pacing
 from airflow_provider_bland.operators.campaigns import CallCampaignOperator
@@ -89,11 +89,12 @@ def test_a_process_killed_at_any_write_rings_nobody_twice(
     wanted = Counter(row["phone_number"] for row in rows_of(whole) for _ in row["rung_at"])
     moments = storage.writes
     assert moments > 12
-    died = 0
-    for moment in range(0, moments, 1 if store and dispatch == "calls" else 4):
+    died = tries = 0
+    for moment in range(0, moments, EVERY if store and dispatch == "calls" else 4 * EVERY):
         for before in (True, False):
             bland.reset()
             machine.reset()
+            tries += 1
             storage.writes, storage.dies_at, storage.before = 0, moment, before
             folder = f"memory://crashes/{store}-{dispatch}-{moment}-{before}"
             where = f"killed {'before' if before else 'after'} write {moment}"
@@ -119,5 +120,6 @@ def test_a_process_killed_at_any_write_rings_nobody_twice(
                     assert row["attempts"] == rung[row["phone_number"]], where
             # Only what a block had announced, and nobody had asked for yet, is in doubt.
             assert unsettled <= (3 if dispatch == "calls" else len(ROWS)), where
-    assert died > moments / 4
+    # Most executions write about as often as the one that was counted.
+    assert died > tries / 2
     assert expected["buckets"] == {"answered": 3, "busy": 1, "no-answer": 1, "voicemail": 1}

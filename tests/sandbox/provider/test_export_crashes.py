@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from export_helpers import Past, Runs, at
-from helpers import Control, Killed
+from helpers import EVERY, Control, Killed
 
 from airflow_provider_bland.operators import exporting
 from airflow_provider_bland.tasks import files
@@ -79,7 +79,7 @@ def test_killed_at_any_step_and_tried_again_the_files_are_the_same(
     assert not [name for name in expected_tree if name.endswith(".tmp") or "_progress" in name]
     step = 0
     while True:
-        step += 1
+        step += EVERY
         runs = prepared(f"step {step}")
         with dying_at(step, monkeypatch) as steps:
             try:

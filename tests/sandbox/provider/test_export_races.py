@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from export_helpers import Past, Runs, at
-from helpers import Control
+from helpers import EVERY, Control
 
 from airflow_provider_bland.operators import exporting
 from airflow_provider_bland.tasks import files
@@ -81,7 +81,7 @@ def test_overlapping_runs_at_once_leave_each_call_once(
     made = past.calls(7, at(9), at(9.9))
     step = 0
     while True:
-        step += 1
+        step += EVERY
         runs = Runs(tmp_path / f"step {step}", tables=["calls", "call_turns"], lookback=0)
         with falling_into(step, lambda r=runs: other(r), monkeypatch) as steps:
             one(runs)
