@@ -38,6 +38,10 @@ class Spending:
         self.spent += cost
         self.dearest = max(self.dearest, cost)
 
+    def seen(self, credits: float | None) -> None:
+        """Learn what an analysis may cost from one that somebody else has paid for."""
+        self.dearest = max(self.dearest, credits or 0.0)
+
     @property
     def is_enough(self) -> bool:
         """Whether one more surely fits in, if none costs more than the dearest so far."""
@@ -53,7 +57,7 @@ class Analyses:
     :param journal: what was asked and answered, over tries.
     :param goal: what the questions are for.
     :param questions: what is asked.
-    :param budget: credits in all, tries before included; ``None``: no limit.
+    :param budget: credits in all, those of earlier tries included, those of other runs not; ``None``: no limit.
     :param concurrency: analyses under way at once.
     :param check: called between analyses; raises when the task has been killed.
     """
@@ -94,7 +98,8 @@ class Analyses:
             if call_id in lost:
                 continue
             if row.get("status") in ASKED:
-                self.spending.charged(_number(row.get("credits_used")))
+                count = self.spending.seen if row.get("earlier") else self.spending.charged
+                count(_number(row.get("credits_used")))
                 yield self._counted({"call_id": call_id, **row})
             else:
                 due.append(call_id)

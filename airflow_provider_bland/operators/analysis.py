@@ -62,7 +62,8 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
     :param outcomes: of calls that are read from files, only those with such an outcome. Default: all.
     :param fail_when: fail the task after the rows were written: if ``"any"`` call was not analysed, if ``"all"`` were
         not, or ``"never"``. Calls over the budget do not count.
-    :param budget: credits that all tries of the task may use; calls beyond it are left. Templated.
+    :param budget: credits that all tries of the task may use; calls beyond it are left. What other runs have paid for
+        rows of the same ``results_path`` is not counted. Templated.
     :param concurrency: analyses under way at once, 1 to 64.
     :param bland_conn_id: connection of type ``bland``. Templated.
     """
@@ -204,7 +205,10 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
             raise
         if isinstance(journal, FileJournal):
             journal.finish()
+        # A retry of a task that fails here still has to know what this try has paid.
         self._judge(analyses, len(call_ids))
+        if isinstance(journal, FileJournal):
+            journal.forget()
         return self._summary(analyses, len(call_ids)) if self.results_path else _in_order(call_ids, rows)
 
     def _file_journal(self, context: Context, questions: Questions) -> Any:
@@ -215,7 +219,8 @@ class AnalyzeCallOperator(RendersAsWritten, BaseOperator):
         path = storage_path("results_path", self.results_path)
         require_format("results_path", format_of("results_path", path))
         ti = context["ti"]
-        parts = [ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1)]
+        # Cleared, it begins anew, with all of its budget.
+        parts = [ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1), getattr(ti, "max_tries", 0)]
         owner = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
         return FileJournal(path, questions.columns, owner, questions.fingerprint(self.goal))
 

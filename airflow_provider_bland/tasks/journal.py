@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _ROWS_IN_STATE: Final = 50
 _STATE: Final = "state.json"
+_BY: Final = "by"
 STATE_KEY: Final = "bland_analysis"
 # The store takes 65,535 bytes of JSON; a piece is a text in JSON, which may write each of its characters as two.
 _MOST_TEXT: Final = 60_000
@@ -36,7 +37,10 @@ class Journal(Protocol):
     """Remembers over tries which calls were asked about, and what came of it."""
 
     def load(self) -> tuple[dict[str, dict[str, Any]], set[str]]:
-        """Rows so far by call id; and calls that were about to be asked when the task ended, without a row."""
+        """
+        Rows so far by call id, with a true ``earlier`` if another run has paid for it; and calls that were about to be
+        asked when the task ended, without a row.
+        """
         ...
 
     def asking(self, call_id: str) -> None:
@@ -52,9 +56,11 @@ class FileJournal:
     """
     A journal beside a file of results: a small file of who is being asked and the newest rows, and files of older rows.
 
+    A row of it tells which task it was made by, until it is one of the results.
+
     :param results: the file of results, which may exist.
     :param columns: of the table of results.
-    :param owner: who writes; see :func:`files.replacing`.
+    :param owner: who writes; see :func:`files.replacing`. The same over the tries of a task.
     :param question_set: what is asked; a file with answers to other questions is refused.
     """
 
@@ -69,12 +75,15 @@ class FileJournal:
         self._full = 0
 
     def load(self) -> tuple[dict[str, dict[str, Any]], set[str]]:
-        """As the protocol says; of rows, what decides: status, credits and the questions."""
+        """As the protocol says; of rows, what decides: status, credits, the questions, and whether others paid."""
         for directory in (self._results.parent, self._directory):
             files.remove_leftovers(directory, self._owner)
         known: dict[str, dict[str, Any]] = {}
         for row in self._all_rows():
-            known[str(row["call_id"])] = {name: row.get(name) for name in ("status", "credits_used", "question_set")}
+            known[str(row["call_id"])] = {
+                **{name: row.get(name) for name in ("status", "credits_used", "question_set")},
+                "earlier": row.get(_BY) != self._owner,
+            }
         state = files.read_json(self._directory / _STATE) or {}
         self._rows = list(state.get("rows") or ())
         # Nobody is asked again who was charged for, so such a row is newer than the question.
@@ -93,7 +102,7 @@ class FileJournal:
     def answered(self, row: Mapping[str, Any]) -> None:
         """Keep a row; it is written down with the next question, or by :meth:`flush`."""
         self._asking = [call_id for call_id in self._asking if call_id != row["call_id"]]
-        self._rows.append(dict(row))
+        self._rows.append({**row, _BY: self._owner})
         if len(self._rows) >= _ROWS_IN_STATE:
             self._file_rows()
 
@@ -135,17 +144,19 @@ class FileJournal:
                 yield row
 
     def finish(self) -> Written:
-        """Write the file of results, each call once, with its newest row; then forget the journal."""
+        """Write the file of results, each call once, with its newest row."""
         self.flush()
         last: dict[str, int] = {}
         for number, row in enumerate(self._all_rows()):
             last[str(row["call_id"])] = number
         kept = (row for number, row in enumerate(self._all_rows()) if last[str(row["call_id"])] == number)
-        written = write_rows(self._results, self._ours(kept), self._columns, owner=self._owner)
+        return write_rows(self._results, self._ours(kept), self._columns, owner=self._owner)
+
+    def forget(self) -> None:
+        """Take the journal away: all of it is in the file of results, and no retry asks any more what was paid."""
         for name in files.list_files(self._directory):
             files.remove(self._directory / name)
         files.remove_directory(self._directory)
-        return written
 
     def _ours(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for row in rows:
