@@ -28,6 +28,8 @@ _KEPT: Final = frozenset({"call_id", "created_at", "final", "completed", "queue_
 _NUMBER_KEYS: Final = frozenset(
     {"phone_number", "from", "to", "short_from", "short_to", "transfer_phone_number", "transfer_list", "caller_id"}
 )
+# Columns in which Bland repeats what was said: citations name the words that they are drawn from.
+_QUOTING: Final = ("citations", "variables", "extra")
 REMOVED: Final = "[number]"
 # What may stand between two digits of a number.
 _GAP: Final = r"[\W_]{0,3}"
@@ -87,9 +89,9 @@ class Redaction:
             found["variables"] = {name: value for name, value in found["variables"].items() if name != "metadata"}
         for column in self.columns:
             found[column] = None
-        if isinstance(found.get("extra"), Mapping) and self.transcripts:
-            kept = {name: value for name, value in found["extra"].items() if not holds_speech(name)}
-            found["extra"] = kept or None
+        if self.transcripts:
+            for column in _QUOTING:
+                found[column] = _without_speech(found.get(column)) or None
         if self.numbers:
             own = _own_numbers(row)
             for column, kind in CALL_COLUMNS.items():
@@ -118,6 +120,17 @@ class Redaction:
         # Ten digits are a US number, with and without its country code in Bland's rows.
         written = f"+1{digits}" if len(digits) == 10 and not number.strip().startswith("+") else f"+{digits}"
         return hmac.new(self.salt.encode(), written.encode(), hashlib.sha256).hexdigest()
+
+
+def _without_speech(value: Any) -> Any:
+    """A value of Bland's without the fields, however deep, that are likely to hold what was said."""
+    if isinstance(value, Mapping):
+        return {
+            name: _without_speech(entry)
+            for name, entry in value.items()
+            if isinstance(entry, int | float) or not holds_speech(name)
+        }
+    return [_without_speech(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _own_numbers(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -120,6 +120,25 @@ def test_transcripts_go_wherever_they_are() -> None:
     assert row["summary"] == CALL["summary"]
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"citations": [{"variable_name": "wish", "value": "a room", "cited_utterances": ["SECRET WORDS"]}]},
+        {"citations": [{"variable_name": "wish", "value": "a room", "cited_utterances": [{"text": "SECRET WORDS"}]}]},
+        {"post_call": {"results": [{"corrected_transcript": [{"text": "SECRET WORDS"}]}]}},
+        {"variables": {"wish": "a room", "lastUserUtterance": "SECRET WORDS"}},
+    ],
+)
+def test_what_was_said_goes_from_within_other_fields_too(found: dict[str, Any]) -> None:
+    row = Redaction.read(["transcripts"]).call(call_row({**CALL, **found}, NOW))
+    assert "SECRET" not in text_of(row)
+    if "citations" in found:
+        assert row["citations"] == [{"variable_name": "wish", "value": "a room"}]
+    if "variables" in found:
+        assert row["variables"] == {"wish": "a room"}
+    assert row["metadata"] == CALL["metadata"]
+
+
 def test_variables_and_columns_by_name() -> None:
     row, _ = written("variables", "summary", "extra")
     assert row["variables"] is row["request_data"] is row["summary"] is row["extra"] is None
