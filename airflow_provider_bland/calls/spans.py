@@ -125,6 +125,8 @@ def update_queries(span: Span) -> list[UpdateQuery]:
 def _update_filters(since: date, until: date, zone: str) -> dict[str, Any]:
     return {
         "update_start_date": since.isoformat(),
-        "update_end_date": max(since, until).isoformat(),
+        # The page calls it inclusive, as it does end_date, of which some have seen the contrary. Nothing has changed
+        # tomorrow; a run of long ago looks at a few more calls.
+        "update_end_date": (max(since, until) + _DAY).isoformat(),
         "timezone": zone,
     }

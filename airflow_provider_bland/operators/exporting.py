@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_bland.api.calls import call_id_of, created_at_of, is_finished
+from airflow_provider_bland.api.endpoints import LIST_PAGE_LIMIT
+from airflow_provider_bland.api.paging import identity_of
 from airflow_provider_bland.api.parallel import in_order
 from airflow_provider_bland.api.slices import slices, start_of_day
 from airflow_provider_bland.api.times import parse_timestamp
@@ -206,18 +208,31 @@ class Exporter:
     def _listed(self, span: Span) -> list[tuple[str, datetime]]:
         """Ids and times of the calls that were created in a span, all of them."""
         found: dict[str, datetime] = {}
-        for _ in range(_LISTINGS):
-            total = 0
-            for row in self._hook.iter_calls(self._filters(span)):
-                total += 1
-                created = created_at_of(row) or span.start
-                call_id = call_id_of(row)
-                if call_id and created in span:
-                    found[call_id] = created
-            # When a call was deleted between two pages, the next page has moved on by one.
-            if total == (self._hook.count_calls(self._filters(span)) if total > 1000 else total):
-                break
+        for row in self._whole_list(self._filters(span)):
+            created = created_at_of(row) or span.start
+            call_id = call_id_of(row)
+            if call_id and created in span:
+                found[call_id] = created
         return list(found.items())
+
+    def _whole_list(self, filters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """
+        Rows of a list, none left out, some of them twice.
+
+        When a call was deleted between two pages, or changed in a list that is sorted by change, the next page has
+        moved on by one. Of the first, the pages tell different totals; of the second, they hold fewer than they tell.
+        """
+        for _ in range(_LISTINGS):
+            seen, totals = set[int](), set[int | None]()
+
+            def tell(_: int, total: int | None, told: set[int | None] = totals) -> None:
+                told.add(total)
+
+            for row in self._hook.iter_calls(filters, progress=tell):
+                seen.add(hash(identity_of(row)))
+                yield row
+            if len(seen) <= LIST_PAGE_LIMIT or totals == {len(seen)}:
+                return
 
     def _rows(
         self, call_id: str, details: dict[str, Any] | None, created: datetime, recording: str | None
@@ -259,7 +274,7 @@ class Exporter:
         lookback = Span(self._plan.span.start - self._plan.lookback, self._plan.span.start)
         listed: dict[str, Mapping[str, Any]] = {}
         if self._plan.lookback:
-            for row in self._hook.iter_calls(self._filters(lookback)):
+            for row in self._whole_list(self._filters(lookback)):
                 moment, call_id = created_at_of(row), call_id_of(row)
                 if call_id and moment and moment in lookback and call_id not in wanted:
                     listed[call_id] = telling_part_of(row)
@@ -290,7 +305,7 @@ class Exporter:
         for query in update_queries(span):
             if not query.safe and not self._applies_zone(query.filters):
                 continue
-            for row in self._hook.iter_calls({**self._plan.filters, **query.filters, **earlier}):
+            for row in self._whole_list({**self._plan.filters, **query.filters, **earlier}):
                 created, call_id = created_at_of(row), call_id_of(row)
                 changed = parse_timestamp(row.get("updated_at"))
                 if call_id and created and created < span.start and (changed is None or changed >= span.start):

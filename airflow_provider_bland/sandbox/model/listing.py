@@ -258,7 +258,7 @@ def _read_dates(query: Query, params: Mapping[str, str], settings: Settings) -> 
     if since:
         low = _moment("update_start_date", since, zone, end=False)
     if until:
-        high = _moment("update_end_date", until, zone, end=True)
+        high = _moment("update_end_date", until, zone, end=not settings.end_date_exclusive)
     query.ranges["updated_at"] = (low, high)
 
 

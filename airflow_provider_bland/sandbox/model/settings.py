@@ -37,7 +37,8 @@ class Settings:
     :param answered_by_opt_in: ``answered_by`` stays null unless ``answered_by_enabled`` was asked for.
     :param sort_by_updated_supported: false means that the list ignores ``sort_by=updated_at``.
     :param updates_in_utc: the list takes no account of ``timezone`` in days of change; Bland does not say if it does.
-    :param end_date_exclusive: a date-only ``end_date`` leaves its own day out, as some have observed.
+    :param end_date_exclusive: a date-only ``end_date`` leaves its own day out, as some have observed, and so does
+        ``update_end_date``.
     :param errors_completed: calls that end in one of the ``*_error`` states have ``completed`` true.
     :param complete_word: the final ``queue_status``: ``complete``, or ``completed`` as in one published example.
     :param long_error_messages: the message of "Invalid parameters" repeats the errors, as newer pages show.

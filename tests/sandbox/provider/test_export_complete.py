@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -202,3 +202,54 @@ def test_a_deleted_call_is_counted_and_harmless(
     bland.fault(method="GET", path=f"/v1/calls/{made[1]}", kind="status", **gone)
     result = export().hour(9)
     assert (result["calls"], result["gone"]) == (3, 1)
+
+
+@pytest.mark.parametrize("hour", [9, 15])
+def test_an_edit_is_found_where_the_end_of_a_day_of_change_is_left_out(
+    bland: Control, past: Past, export: Callable[..., Runs], hour: int
+) -> None:
+    """As some have seen of ``end_date``: a day without a time leaves itself out."""
+    bland.set(end_date_exclusive=True)
+    (edited, *_) = past.calls(5, at(3, day=-3), at(4, day=-3))
+    runs = export()
+    runs.hour(3, day=-3)
+    past.edit(edited, at(hour + 0.5), summary="Corrected by hand.")
+    assert runs.hour(hour)["late"] == 1
+    assert runs.by_id()[edited]["summary"] == "Corrected by hand."
+
+
+@pytest.mark.parametrize("what", ["edits", "look back"])
+def test_a_row_that_moves_between_two_pages_hides_no_other(
+    bland: Control, past: Past, export: Callable[..., Runs], mocker: Any, what: str
+) -> None:
+    """What was on a page already goes out of the list, or to its end: each later page begins one row too late."""
+    runs = export()
+    if what == "look back":
+        # To the eyes of this run, the list shows them all too late.
+        runs.hour(11)
+    made = past.calls(100, at(11), at(12))
+    if what == "edits":
+        runs.hour(11)
+        for number, call_id in enumerate(made):
+            past.edit(call_id, at(13) + timedelta(seconds=number), summary="Corrected.")
+    real, moved = BlandHook.iter_calls, list[str]()
+
+    def shifting(hook: BlandHook, filters: Mapping[str, Any], **more: Any) -> Iterator[dict[str, Any]]:
+        for number, row in enumerate(real(hook, filters, **more)):
+            yield row
+            if number == 5 and not moved and (filters["sort_by"] == "updated_at") == (what == "edits"):
+                moved.append(made[0])
+                if what == "edits":
+                    past.edit(made[0], at(13.9), summary="And once more.")
+                else:
+                    BlandHook().request("DELETE", f"/v1/calls/{made[0]}", repeatable=True)
+
+    for place in ("hooks.listing", "operators.exporting"):
+        mocker.patch(f"airflow_provider_bland.{place}.LIST_PAGE_LIMIT", 10)
+    mocker.patch.object(BlandHook, "iter_calls", shifting)
+    runs.hour(13, lookback=0 if what == "edits" else timedelta(hours=3))
+    assert moved
+    if what == "edits":
+        assert [row["summary"] for row in runs.rows()] == ["And once more.", *["Corrected."] * 99]
+    else:
+        assert list(runs.by_id()) == made[1:]

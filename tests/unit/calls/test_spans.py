@@ -99,7 +99,8 @@ def _since(filters: dict[str, str]) -> datetime:
 
 
 def _until(filters: dict[str, str], zone: str) -> datetime:
-    end = date.fromisoformat(filters["update_end_date"]) + DAY
+    """At the latest, should Bland leave the day of the end out."""
+    end = date.fromisoformat(filters["update_end_date"])
     return datetime.combine(end, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
@@ -122,11 +123,11 @@ def test_no_question_about_updates_misses_any(found: Span) -> None:
 
 def test_what_is_asked_is_plain() -> None:
     assert [(query.filters, query.safe) for query in update_queries(span("2026-11-25T00:00", "2026-11-26T00:00"))] == [
-        ({"update_start_date": "2026-11-25", "update_end_date": "2026-11-26", "timezone": "UTC"}, True)
+        ({"update_start_date": "2026-11-25", "update_end_date": "2026-11-27", "timezone": "UTC"}, True)
     ]
     assert [(query.filters, query.safe) for query in update_queries(span("2026-11-25T15:00", "2026-11-25T16:00"))] == [
-        ({"update_start_date": "2026-11-26", "update_end_date": "2026-11-26", "timezone": "Etc/GMT-9"}, False),
-        ({"update_start_date": "2026-11-25", "update_end_date": "2026-11-25", "timezone": "Etc/GMT+12"}, True),
+        ({"update_start_date": "2026-11-26", "update_end_date": "2026-11-27", "timezone": "Etc/GMT-9"}, False),
+        ({"update_start_date": "2026-11-25", "update_end_date": "2026-11-26", "timezone": "Etc/GMT+12"}, True),
     ]
 
 
