@@ -356,6 +356,9 @@ def _parquet_cell(kind: str, value: Any) -> Any:
         return text_cell(kind, value).encode("utf-8", "replace").decode()
     if kind == "string":
         return str(value).encode("utf-8", "replace").decode()
+    if kind == "float":
+        # Arrow refuses a whole number that a float does not hold to its last digit, and with it all rows.
+        return float(value)
     if kind == "decimal":
         return round(value if isinstance(value, Decimal) else Decimal(str(value)), DECIMAL_DIGITS[1])
     if isinstance(value, str) and kind in ("date", "timestamp"):

@@ -14,6 +14,8 @@ from airflow_provider_bland.exceptions import BlandAnalysisFailedError
 from airflow_provider_bland.hooks.bland import BlandHook
 from airflow_provider_bland.operators import calls as public
 from airflow_provider_bland.operators.analysis import AnalyzeCallOperator
+from airflow_provider_bland.tasks.files import storage_path
+from airflow_provider_bland.tasks.reading import read_rows
 from airflow_provider_bland.tasks.sdk import AirflowFailException
 
 HUMAN = "+14155550100"
@@ -318,6 +320,22 @@ def test_what_earlier_runs_have_paid_is_not_taken_from_the_budget_of_this_one(
     assert charged(bland) == 5
     assert [row["status"] for row in rows_of(path)] == ["analyzed"] * 5
     assert "by" not in rows_of(path)[0]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("answer", [2**53 + 1, -(2**60), 1e299, 3])
+def test_any_number_is_an_answer(bland: Control, calls: list[str], tmp_path: Path, suffix: str, answer: float) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    reply = {"status": "success", "answers": [answer, "human"], "credits_used": 0.01}
+    bland.fault(method="POST", path=f"/v1/calls/{calls[0]}/analyze", kind="status", status=200, body=reply)
+    questions = {"number": ["Which number?", "number"], "who": ["Who answered the call?", "human or voicemail"]}
+    path = tmp_path / f"answers.{suffix}"
+    found = Task(lambda: analyzing(call_ids=calls, questions=questions, results_path=str(path))).run()
+    assert found["analyzed"] == 5
+    rows = list(read_rows(storage_path("path", str(path))))
+    (row,) = [row for row in rows if row["call_id"] == calls[0]]
+    assert float(row["number"]) == float(answer)
 
 
 def test_unpaired_answers_are_a_row(bland: Control, calls: list[str], tmp_path: Path) -> None:
