@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow_provider_bland.api.calls import created_at_of
-from airflow_provider_bland.api.errors import BlandNotFoundError
+from airflow_provider_bland.api.errors import (
+    BlandAuthError,
+    BlandBalanceError,
+    BlandNotFoundError,
+    BlandPermissionError,
+    BlandRequestError,
+)
 from airflow_provider_bland.api.parallel import PerThread
 from airflow_provider_bland.tasks import files
 
 if TYPE_CHECKING:
     from airflow_provider_bland.hooks.bland import BlandHook
     from airflow_provider_bland.tasks.partitions import Partitions
+
+log = logging.getLogger(__name__)
+
+# Not about one recording: the next would be refused as well.
+_OF_THE_KEY: Final = (BlandAuthError, BlandBalanceError, BlandPermissionError)
 
 
 class Recordings:
@@ -49,7 +61,12 @@ class Recordings:
                 # Not as a text, which would not tell the connection it is reached by.
                 path = cast(str, directory / f"{call_id}.*")
                 there[call_id] = self._hooks.get().get_recording(call_id, path)["path"].rpartition("/")[2]
-            except BlandNotFoundError:
+            except _OF_THE_KEY:
+                raise
+            except BlandRequestError as error:
+                # Each Bland has its own word for what is not there yet, or not any more.
+                if not isinstance(error, BlandNotFoundError):
+                    log.warning("%s The call is exported without its recording.", error)
                 return None
         return self._files.within(directory / there[call_id])
 

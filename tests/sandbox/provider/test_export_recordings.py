@@ -66,6 +66,32 @@ def test_a_recording_that_comes_late_is_fetched_by_a_later_run(
     assert (runs.path / runs.by_id()[recorded]["recording_path"]).exists()
 
 
+@pytest.mark.parametrize("status", [400, 404, 410, 422])
+def test_one_recording_that_bland_does_not_give_any_more_holds_up_no_call(
+    bland: Control, past: Past, export: Callable[..., Runs], status: int
+) -> None:
+    """Recordings have a life span of their own: of an hour of long ago, some or all are gone."""
+    made = past.calls(8, at(9, day=-9), at(10, day=-9), record=True)
+    recorded = [call_id for call_id in made if BlandHook().get_call(call_id)["recording_url"]]
+    bland.fault(method="GET", path=f"/v1/recordings/{recorded[0]}", kind="status", status=status)
+    runs = export(recordings=True)
+    result = runs.hour(9, day=-9)
+    assert (result["calls"], result["unsettled"], result["given_up"]) == (8, 0, 1)
+    rows = runs.by_id()
+    assert rows[recorded[0]]["recording_path"] is None
+    assert all(rows[call_id]["recording_path"] for call_id in recorded[1:])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_may_not_have_recordings_is_told(
+    bland: Control, past: Past, export: Callable[..., Runs], status: int
+) -> None:
+    past.calls(8, at(9), at(10), record=True)
+    bland.fault(method="GET", path="/v1/recordings/", kind="status", status=status)
+    with pytest.raises((errors.BlandAuthError, errors.BlandPermissionError)):
+        export(recordings=True).hour(9)
+
+
 def test_passing_trouble_with_a_recording_leaves_no_half_of_it(
     bland: Control, past: Past, export: Callable[..., Runs], mocker: Any
 ) -> None:
