@@ -68,7 +68,14 @@ class Endpoints:
         return register
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route that a request is for, and what varies in its path."""
+        """
+        Return the route that a request is for, and what varies in its path.
+
+        As servers like Bland's do: a slash at the end changes nothing (there are clients whose base address is
+        ``/v1/calls/``), and HEAD is GET without the body (players ask it of recordings).
+        """
+        path = path[:-1] if path.endswith("/") else path
+        method = "GET" if method == "HEAD" else method
         for pattern, route in self._patterns.get((method, path.count("/")), ()):
             found = pattern.fullmatch(path)
             if found is not None:

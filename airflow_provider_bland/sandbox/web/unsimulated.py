@@ -38,6 +38,6 @@ def why_not(method: str, path: str) -> str:
     for known, template, what in UNSIMULATED:
         pattern = re.escape(template).replace(r"\*", ".*")
         pattern = re.sub(r"\\{\w+\\}", "[^/]+", pattern)
-        if known in ("*", method) and re.fullmatch(pattern, path):
+        if known in ("*", method) and re.fullmatch(f"{pattern}/?", path):
             return f"Cannot {method} {path}: not simulated ({what}). GET /sandbox/routes lists what is."
     return f"Cannot {method} {path}. GET /sandbox/routes lists what is simulated."

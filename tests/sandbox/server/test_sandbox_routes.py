@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_client import Client
+from sandbox_client import Client, until
 
 from airflow_provider_bland.sandbox.model.settings import Settings
 
@@ -149,8 +149,9 @@ def test_the_page_names_every_route(client: Client) -> None:
         ("GET", "/"),
         ("GET", "/v1"),
         ("PUT", "/v1/calls"),
-        ("GET", "/v1/calls/"),
-        ("HEAD", "/v1/me"),
+        ("GET", "/v1/calls//"),
+        ("GET", "//v1/calls"),
+        ("HEAD", "/v1/nothing"),
         ("POST", "/v3/x"),
         ("GET", "/sandbox/nothing"),
     ],
@@ -162,6 +163,35 @@ def test_an_unknown_route(client: Client, method: str, path: str) -> None:
         assert reply.json()["errors"] == [
             {"error": "NOT_FOUND", "message": f"Cannot {method} {path}. GET /sandbox/routes lists what is simulated."}
         ]
+
+
+def test_a_slash_at_the_end_changes_nothing(client: Client) -> None:
+    # As axios sends it with a base address that ends in one; a public client of Bland does.
+    placed = client.post("/v1/calls/", {"phone_number": "+14155550100", "task": "You are Anna."})
+    assert placed.status_code == 200, placed.text
+    call_id = placed.json()["call_id"]
+    assert client.get(f"/v1/calls/{call_id}/").json()["call_id"] == call_id
+    assert [row["call_id"] for row in client.get("/v1/calls/", limit=5).json()["calls"]] == [call_id]
+    assert client.get("/sandbox/numbers/").status_code == 200
+    assert "not simulated (campaigns)" in client.get("/v1/campaigns/").text
+
+
+def test_a_key_is_asked_for_at_every_spelling_of_a_path(client: Client) -> None:
+    del client.session.headers["authorization"]
+    for method, path in (("GET", "/v1/me/"), ("HEAD", "/v1/me"), ("HEAD", "/v1/me/")):
+        assert client.request(method, path).status_code == 401, (method, path)
+
+
+@pytest.mark.parametrize("form", ["audio/wav", "audio/mpeg"])
+def test_a_player_asks_what_a_recording_is(client: Client, form: str) -> None:
+    call_id = client.call("+14155550100", record=True)
+    client.finished(call_id)
+    path, headers = f"/v1/recordings/{call_id}", {"content-type": form}
+    whole = until(lambda: (lambda reply: reply if reply.ok else None)(client.request("GET", path, headers=headers)))
+    head = client.request("HEAD", path, headers=headers)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"] == form
+    assert int(head.headers["content-length"]) == len(whole.content) > 0
 
 
 def test_one_agent(client: Client) -> None:
