@@ -25,6 +25,13 @@ _CALL_LATER: Final = re.compile(
     r"call.{0,3}(me|back|later|again|at\b)|(ring|reach).?(me|back)|better.?time", re.IGNORECASE
 )
 
+# A type that may have a description behind it, "string - unit number if mentioned": the first word is the type.
+_LEAD: Final = re.compile(
+    r"(?:(?P<text>string|str|text)|(?P<number>integer|int|number|float|decimal)|(?P<object>object|dict|json))"
+    r"\s*(?:$|[-\u2013\u2014:(,;.|])"
+)
+_LIST: Final = re.compile(r"(?P<items>[a-z]+)\[\]|(?:array|list)\b(?:\s+of\b)?")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -63,7 +70,35 @@ class Finding:
             return {key: self.value(key, value) for key, value in (inner or {}).items() if key != "description"}
         if isinstance(kind, list):
             return [self.value(name, kind[0])] if kind and self.persona else []
-        return self._simple(name, str(kind))
+        return self._led(name, str(kind).strip())
+
+    def _led(self, name: str, kind: str) -> Any:
+        low = kind.lower()
+        listed, lead = _LIST.match(low), _LEAD.match(low)
+        if self.persona is None or (listed is None and (lead is None or choices_of(kind))):
+            return self._simple(name, kind)
+        if listed:
+            items = listed["items"] or kind[listed.end() :].strip(" -\u2013\u2014:()<>,;.")
+            # "array of integers" holds integers, each an "integer".
+            one = self._led(name, re.sub(r"^(\w+?)s\b", r"\1", items))
+            return [] if one is None else [one]
+        if lead and lead["object"]:
+            return {}
+        if lead and lead["number"]:
+            told = self._told(name.lower(), "number")
+            return random.Random(f"{self.key}:{name}").randint(1, 10) if told is None else told
+        return self._described(name, kind[lead.end() if lead else 0 :].strip(" )"))
+
+    def _described(self, name: str, what: str) -> str | None:
+        """Return a text, by the description behind its type."""
+        subject = name.lower()
+        if any(len(choice.split()) > 2 for choice in choices_of(what)):
+            what = ""  # prose with an "or" or a comma in it
+        told = None if _OPT_OUT.search(subject) or _CALL_LATER.search(subject) else self._told(subject, "string")
+        found = told if told is not None else self._simple(name, what or "string")
+        if isinstance(found, bool):
+            return "yes" if found else "no"
+        return None if found is None else str(found)
 
     def _simple(self, name: str, kind: str) -> Any:
         low, subject = kind.strip().lower(), name.lower()
@@ -91,8 +126,6 @@ class Finding:
             return chance.randint(1, 10)
         if "email" in low or ("email" in subject and "string" in low):
             return self.persona.email
-        if re.search(r"array|list", low):
-            return [self.persona.says(self.persona.lines[0])]
         return self._text(subject, low)
 
     def _true(self, subject: str) -> bool:

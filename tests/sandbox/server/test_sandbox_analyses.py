@@ -36,6 +36,46 @@ def test_analysis_follows_the_schema(client: Client) -> None:
     assert found["nested"] == {"opt_out": False}
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("string - unit number if mentioned", str),
+        ("string - date of birth, or empty", str),
+        ("string (true if they agreed)", str),
+        ("string: yes or no", str),
+        ("string | null", str),
+        ("string[]", list),
+        ("array of strings", list),
+        ("array - dates that suit", list),
+        ("list of email addresses", list),
+        ("number - 1 if yes, 0 if not", int),
+        ("integer (count by date)", int),
+        ("number, optional", int),
+        ("boolean - whether a string was given", bool),
+        ("object - their address", dict),
+    ],
+)
+def test_the_type_counts_and_not_its_description(client: Client, kind: str, expected: type) -> None:
+    # As public clients of Bland write their schemas, for typed fields of their own.
+    schema = {"unit_number": kind, "call_me_back": kind}
+    found = client.finished(client.call(HUMAN, analysis_schema=schema))["analysis"]
+    assert type(found["unit_number"]) is expected
+    assert found["call_me_back"] is None or type(found["call_me_back"]) is expected
+
+
+def test_a_list_holds_what_it_is_a_list_of(client: Client) -> None:
+    schema = {"ages": "array of integers", "emails": "list of email addresses", "tags": "string[]", "oks": "boolean[]"}
+    found = client.finished(client.call(HUMAN, analysis_schema=schema))["analysis"]
+    assert [type(found[name][0]) for name in schema] == [int, str, str, bool]
+    assert found["emails"] == ["maria.lopez@example.com"]
+
+
+def test_what_is_known_is_found_under_a_described_type(client: Client) -> None:
+    schema = {"unit_number": "string - unit number", "guests": "number - of guests", "topic": "string - tow, jump"}
+    call_id = client.call(HUMAN, analysis_schema=schema, request_data={"unit_number": "4B", "guests": 3})
+    assert client.finished(call_id)["analysis"] == {"unit_number": "4B", "guests": 3, "topic": "tow"}
+
+
 def test_no_analysis_of_a_call_nobody_answered(client: Client) -> None:
     call = client.finished(client.call(number_of("no-answer"), analysis_schema={"ok": "boolean"}))
     assert call["analysis"] is None
