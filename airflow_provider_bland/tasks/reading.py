@@ -173,11 +173,13 @@ def _read_parquet(raw: BinaryIO, fail: Fail) -> Iterator[dict[str, Any]]:
         if len(set(names)) < len(names):
             raise fail(f"has two columns of the name {next(name for name in names if names.count(name) > 1)!r}.")
         singles = [field.name for field in file.schema_arrow if field.type in (pa.float32(), pa.float16())]
-        for batch in file.iter_batches(batch_size=BATCH):
-            rows = batch.to_pylist()
-            for row in rows if singles else ():
-                row |= {name: Single(row[name]) for name in singles if row[name] is not None}
-            yield from rows
+        # Row group by row group: the writer has made them small where the texts are long.
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(batch_size=BATCH, row_groups=[group]):
+                rows = batch.to_pylist()
+                for row in rows if singles else ():
+                    row |= {name: Single(row[name]) for name in singles if row[name] is not None}
+                yield from rows
     except pa.ArrowInvalid as error:
         raise fail(f"is not a Parquet file ({error}).") from None
     except (pa.ArrowException, OverflowError, ValueError) as error:

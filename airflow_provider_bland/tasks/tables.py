@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 FORMATS: Final = ("jsonl", "csv", "parquet")
 DECIMAL_DIGITS: Final = (38, 9)
 BATCH: Final = 1000
-"""Rows of one Parquet row group, which are in memory together."""
+"""Rows of one Parquet row group at most, which are in memory together."""
+BATCH_TEXT: Final = 8 << 20
+"""Characters of the texts of one Parquet row group, about: the next row begins another."""
 _SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 # What a spreadsheet takes for a formula, also behind the apostrophes that we put before it.
@@ -328,20 +330,22 @@ class _ParquetSink:
         self._columns = columns
         self._schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
         self._writer = pq.ParquetWriter(handle, self._schema, compression="zstd")
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[list[Any]] = []
+        self._text = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        self._rows.append(row)
-        if len(self._rows) >= BATCH:
+        # As cells at once: of a long call's log, as objects, a thousand do not fit into a worker.
+        cells = [_parquet_cell(kind, row.get(name)) for name, kind in self._columns.items()]
+        self._rows.append(cells)
+        self._text += sum(len(cell) for cell in cells if type(cell) is str)
+        if len(self._rows) >= BATCH or self._text >= BATCH_TEXT:
             self._flush()
 
     def _flush(self) -> None:
-        arrays = [
-            self._pa.array([_parquet_cell(kind, row.get(name)) for row in self._rows], self._schema.field(name).type)
-            for name, kind in self._columns.items()
-        ]
+        columns = zip(*self._rows, strict=True)
+        arrays = [self._pa.array(cells, field.type) for cells, field in zip(columns, self._schema, strict=True)]
         self._writer.write_batch(self._pa.record_batch(arrays, schema=self._schema))
-        self._rows = []
+        self._rows, self._text = [], 0
 
     def finish(self) -> None:
         if self._rows:

@@ -70,7 +70,7 @@ def check_calls(tree: ast.Module) -> None:
 
 
 def test_the_run_that_forgets_somebody_needs_no_logical_date() -> None:
-    """Airflow 3 gives none to a run that was triggered without one, and no ``ts`` either: most such runs are by hand."""
+    """Airflow 3 gives none to a run that was triggered without one, and no ``ts``: most such runs are by hand."""
     (block,) = [str(found.values[0]) for found in BLOCKS if "only_call_ids=" in str(found.values[0])]
     with DAG("documented", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
         exec(compile(ast.parse(block), "page", "exec"), known())

@@ -122,6 +122,17 @@ def test_csv_is_safe_in_a_spreadsheet_and_leaves_numbers_alone(tmp_path: Path) -
     assert read[0]["note"] == ROWS[0]["note"]
 
 
+def test_long_texts_are_not_a_thousand_at_once_in_memory(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    letters = tables.BATCH_TEXT // 10
+    rows = [{"number": str(number), "data": {"log": ["x" * letters]}} for number in range(35)]
+    write_rows(at(tmp_path / "t.parquet"), iter(rows), COLUMNS)
+    file = pq.ParquetFile(tmp_path / "t.parquet")
+    groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert groups == [10, 10, 10, 5]
+    assert [row["number"] for row in read_rows(at(tmp_path / "t.parquet"))] == [row["number"] for row in rows]
+
+
 @pytest.mark.parametrize("text", ["\r", "a\rb", "a\r\nb", "a\nb", "\r\r", "a\x85b\u2028c\x0b\x0c\x1cd"])
 def test_no_character_in_a_cell_ends_the_line(tmp_path: Path, text: str) -> None:
     """Python 3.11.8 and before leave a lone carriage return without quotes, at which every reader ends the row."""
