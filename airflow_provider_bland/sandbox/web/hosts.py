@@ -53,6 +53,17 @@ def refusal(headers: Mapping[str, str], allowed: Collection[str] = ()) -> str | 
     return None
 
 
+def base_of(headers: Mapping[str, str], default: str) -> str:
+    """
+    Return the address under which a client asks: what it is told of must be there for it, from a container as well.
+
+    :param headers: of a request that was let in.
+    :param default: for a client that does not say.
+    """
+    authority = headers.get("host")
+    return f"http://{authority}" if authority else default
+
+
 def authority_of(origin: str) -> str | None:
     """Return ``host:port`` of an origin; ``None`` when it is no web page's."""
     try:

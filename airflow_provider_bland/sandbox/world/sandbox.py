@@ -139,8 +139,13 @@ class Sandbox:
             return Reply(instead.body or reply.body, instead.status, instead.headers, instead.delivery)
         return reply
 
-    def details(self, call_id: str) -> Reply:
-        """Deal with ``GET /v1/calls/{call_id}``."""
+    def details(self, call_id: str, url: str | None = None) -> Reply:
+        """
+        Deal with ``GET /v1/calls/{call_id}``.
+
+        :param call_id: of the call.
+        :param url: the address under which the client asks; default: the one on this machine.
+        """
         engine = self.engine
         with engine.lock:
             engine.advance()
@@ -154,7 +159,7 @@ class Sandbox:
                 return error(500, "Internal server error.")
             talking = call.live and call.connected is not None
             elapsed = engine.now - (call.connected or 0.0) if talking else None
-            return Reply(rendering.details(call, self.settings, self.url, elapsed))
+            return Reply(rendering.details(call, self.settings, url or self.url, elapsed))
 
     def find(self, call_id: str) -> Call | None:
         """Return a call as it is now, if it exists."""

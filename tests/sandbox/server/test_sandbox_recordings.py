@@ -6,7 +6,7 @@ import io
 import wave
 
 import pytest
-from sandbox_client import Client, number_of
+from sandbox_client import Client, number_of, until
 
 HUMAN = "+14155550100"
 
@@ -122,3 +122,31 @@ def test_recordings_last_as_long_as_the_call(client: Client, channels: int) -> N
     assert frame[3] == (0xC0 if channels == 1 else 0x00)
     assert reply.content == frame * (len(reply.content) // 144)
     assert len(reply.content) // 144 * 576 / 16000 == pytest.approx(30, abs=0.04)
+
+
+@pytest.mark.parametrize("name", ["localhost", "bland.localhost"])
+def test_a_recordings_address_is_one_that_the_client_reaches(client: Client, name: str) -> None:
+    # From a container the sandbox's own 127.0.0.1 is somebody else.
+    call_id = client.call("+14155550100", record=True)
+    client.finished(call_id)
+    asked = {"host": f"{name}:{client.server.url.rpartition(':')[2]}"}
+    found = client.request("GET", f"/v1/calls/{call_id}", headers=asked).json()["recording_url"]
+    assert found == f"http://{asked['host']}/v1/recordings/{call_id}"
+    older = client.request("GET", f"/v1/calls/{call_id}/recording", headers=asked).json()
+    assert older == {"status": "success", "url": found}
+    path = found.removeprefix(f"http://{asked['host']}")
+    assert client.request("GET", path, headers=asked).content.startswith(b"RIFF")
+
+
+def test_a_batchs_recordings_too(client: Client) -> None:
+    body = {"base_prompt": "You are Anna.", "call_data": [{"phone_number": "+14155550100"}], "record": True}
+    batch_id = client.post("/v1/batches", body).json()["batch_id"]
+    path, asked = f"/v1/batches/{batch_id}?include_calls=true", {"host": "localhost"}
+    calls = until(
+        lambda: [
+            call
+            for call in client.request("GET", path, headers=asked).json().get("call_data") or []
+            if call["completed"]
+        ]
+    )
+    assert calls[0]["recording_url"] == f"http://localhost/v1/recordings/{calls[0]['call_id']}"

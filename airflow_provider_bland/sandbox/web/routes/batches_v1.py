@@ -11,6 +11,7 @@ from airflow_provider_bland.sandbox.model import analyze, batches_v1, rendering
 from airflow_provider_bland.sandbox.model.batches import GENERATED, Batch
 from airflow_provider_bland.sandbox.model.replies import Reply, error
 from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_object
+from airflow_provider_bland.sandbox.web.hosts import base_of
 from airflow_provider_bland.sandbox.world.batches import FINAL
 from airflow_provider_bland.sandbox.world.keys import encrypted_key_refusal
 
@@ -59,7 +60,8 @@ def register(endpoints: Endpoints) -> None:
         wanted = {name: _wanted(request, f"include_{name}") for name in ("calls", "transcripts", "analysis")}
         details: list[dict[str, Any]] | None = None
         if wanted["calls"]:
-            details = [rendering.details(call, sandbox.settings, sandbox.url) for call in calls]
+            url = base_of(request.headers, sandbox.url)
+            details = [rendering.details(call, sandbox.settings, url) for call in calls]
             if not wanted["transcripts"]:
                 details = [batches_v1.without_transcripts(each) for each in details]
         over = batch["state"] in FINAL

@@ -12,6 +12,7 @@ from airflow_provider_bland.sandbox.model.replies import Reply, call_not_found, 
 from airflow_provider_bland.sandbox.model.times import iso_milli
 from airflow_provider_bland.sandbox.model.validation import normalised
 from airflow_provider_bland.sandbox.web.endpoints import Endpoints, json_body, json_object
+from airflow_provider_bland.sandbox.web.hosts import base_of
 
 
 def register(endpoints: Endpoints) -> None:
@@ -71,7 +72,7 @@ def register(endpoints: Endpoints) -> None:
 
     @on("GET", "/v1/calls/{call_id}")
     async def details(request: Request) -> Reply:
-        return sandbox.details(request.path_params["call_id"])
+        return sandbox.details(request.path_params["call_id"], base_of(request.headers, sandbox.url))
 
     @on("DELETE", "/v1/calls/{call_id}")
     async def delete(request: Request) -> Reply:

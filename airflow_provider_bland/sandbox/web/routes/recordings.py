@@ -8,6 +8,7 @@ from airflow_provider_bland.sandbox.model import audio, rendering
 from airflow_provider_bland.sandbox.model.calls import Call, asked
 from airflow_provider_bland.sandbox.model.replies import Reply, coded_error
 from airflow_provider_bland.sandbox.web.endpoints import Endpoints
+from airflow_provider_bland.sandbox.web.hosts import base_of
 
 
 def register(endpoints: Endpoints) -> None:
@@ -30,7 +31,8 @@ def register(endpoints: Endpoints) -> None:
         wanted = _wanted(request)
         if wanted is not None:
             return _sound(call, request, wanted)
-        return Reply({"status": "success", "url": f"{sandbox.url}/v1/recordings/{call.call_id}"})
+        base = base_of(request.headers, sandbox.url)
+        return Reply({"status": "success", "url": f"{base}/v1/recordings/{call.call_id}"})
 
 
 def _recorded(call: Call) -> bool:
