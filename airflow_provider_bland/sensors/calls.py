@@ -45,7 +45,8 @@ class CallCompletionSensor(RendersAsWritten, BaseSensorOperator):
     :param include_transcript: return the transcript too. Off by default: XCom is a database.
     :param fail_on: outcomes that fail the task.
     :param bland_conn_id: connection of type ``bland``. Templated.
-    :param poke_interval: seconds between looks. Default 5: calls are short.
+    :param poke_interval: seconds between looks. Default 5: calls are short. Not less with ``mode="reschedule"``:
+        Airflow fails a task that is due again before its scheduler has seen the last look end.
     """
 
     template_fields: Sequence[str] = ("call_id", "bland_conn_id")
