@@ -80,7 +80,7 @@ class CallCampaignOperator(RendersAsWritten, HaltsOnKill):
         ``analysis.call_me_at``. That wins over ``redial``, and keeps to the hours.
     :param history: folders of results of other campaigns, or above them, for ``contact_limits``. What those
         have rung that still run is read every quarter of an hour. Templated.
-    :param contact_limits: at most so many rings to one number in so many days, earlier campaigns included.
+    :param contact_limits: at most so many rings to one number in so many days, those of ``history`` included.
     :param redial: outcome to the delay after which to ring again.
     :param max_attempts: rings of one recipient in all. Default 1.
     :param budget: rings and money that may be spent.

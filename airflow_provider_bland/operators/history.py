@@ -102,9 +102,9 @@ class _Folder:
         if rings is not None:
             yield from rings
             return
-        for file in self.results:
-            manifest = _manifest_of(self.path)
-            if manifest.get("campaign") != without and manifest.get("last_ring", oldest) >= oldest:
+        manifest = _manifest_of(self.path)
+        if manifest.get("campaign") != without and manifest.get("last_ring", oldest) >= oldest:
+            for file in self.results:
                 yield from _rings_in(file)
 
     def _so_far(self, without: str) -> list[tuple[str, list[float]]] | None:

@@ -136,7 +136,7 @@ def test_marks_are_looked_at_in_a_thread_and_again_if_need_be(mocker: MockerFixt
     assert [mark.attempt for mark in looked] == [1, 2, 3]
 
 
-@pytest.mark.skipif(AIRFLOW_2, reason="reads Airflow 3's table of XComs; on 2.11 the plugin does not listen")
+@pytest.mark.skipif(AIRFLOW_2, reason="decodes XComs with classes that 2.11 lacks; the plugin does not listen there")
 @pytest.mark.parametrize(
     ("kept", "found"),
     [("c-1", "c-1"), ('"c-1"', "c-1"), ("s3://xcoms/dag/run/ring/call_id", "c-2"), ({"path": "gs://xcoms/1"}, "c-2")],
